@@ -1,0 +1,232 @@
+"""The canonical form: bytes that are equal exactly when two values mean the same, whatever store they came from.
+
+A store renders a value its own way (``1.50`` or ``1.5``, ``2026-01-02 03:04:05`` or ``2026-01-02T03:04:05Z``, JSON
+keys in another order); the canonical form takes that away and nothing else. Hashes of it are compared across
+stores, so these bytes are a contract: a change here makes every stored hash differ. Golden values are kept in
+``tests/changes/golden``.
+
+A row is its columns that are not NULL, in byte order of their names, each written as::
+
+    <length of name>:<name><tag><length of value>:<value>
+
+in bytes, lengths in decimal. NULLs are left out, so adding a nullable column changes no row's hash.
+
+======== ==== =========================================================================================
+kind     tag  value
+======== ==== =========================================================================================
+INTEGER  i    decimal digits, ``-`` in front where negative
+BOOLEAN  i    ``0`` or ``1``
+DECIMAL  d    plain digits, no trailing zeros after the point, no point at the end, never ``-0``
+DOUBLE   f    IEEE 754 binary64, big-endian, 16 hex digits; ``-0.0`` as ``0.0``
+TEXT     s    UTF-8
+BYTES    b    the bytes
+DATE     t    ``YYYY-MM-DD``
+TIME     t    ``[-]HH:MM:SS[.fraction]``, no trailing zeros in the fraction
+DATETIME t    ``YYYY-MM-DDTHH:MM:SS[.fraction]``, likewise; TIMESTAMP the same, in UTC
+JSON     j    keys sorted, no spaces, numbers as ``<digits>e<exponent>`` without trailing zeros
+======== ==== =========================================================================================
+"""
+
+import base64
+import json
+import struct
+from collections.abc import Callable, Iterable, Mapping
+from decimal import Decimal
+from typing import Any
+
+import xxhash
+
+from changes.schema import Column, Kind
+
+BUCKETS = 1024
+
+Value = bool | int | float | str | bytes | None
+"""A column's value: as the envelope holds it (bytes in base64 text), or as a store returned it."""
+
+
+def canonical_row(columns: Iterable[Column], row: Mapping[str, Value]) -> bytes:
+    """The canonical bytes of ``row`` restricted to ``columns``.
+
+    Raises `ValueError` where a value is not of its column's kind; `KeyError` where a column is absent.
+    """
+    parts: list[bytes] = []
+    for column in sorted(columns, key=_name_bytes):
+        value = row[column.name]
+        if value is None:
+            continue
+        tag, encode = _ENCODERS[column.kind]
+        name, body = column.name.encode(), encode(value)
+        parts.append(b"%d:%b%b%d:%b" % (len(name), name, tag, len(body), body))
+    return b"".join(parts)
+
+
+def row_hash(columns: Iterable[Column], row: Mapping[str, Value]) -> int:
+    """xxh64 (seed 0) of the canonical row: an unsigned 64-bit integer."""
+    return xxhash.xxh64_intdigest(canonical_row(columns, row), seed=0)
+
+
+def halves(hash_: int) -> tuple[int, int]:
+    """A row hash as two unsigned 32-bit numbers: sums of them stay exact in every store."""
+    return hash_ >> 32, hash_ & 0xFFFFFFFF
+
+
+def bucket_of(key: bytes) -> int:
+    """The bucket, 0..1023, of a key's canonical bytes."""
+    return xxhash.xxh64_intdigest(key, seed=0) % BUCKETS
+
+
+def compiled(columns: Iterable[Column]) -> Callable[[Mapping[str, Value]], int]:
+    """`row_hash` for one column list, with the sorting and the names done once: for the hot path."""
+    plan = [
+        (column.name, b"%d:%b%b" % (len(column.name.encode()), column.name.encode(), tag), encode)
+        for column in sorted(columns, key=_name_bytes)
+        for tag, encode in (_ENCODERS[column.kind],)
+    ]
+
+    def hash_row(row: Mapping[str, Value]) -> int:
+        parts: list[bytes] = []
+        for name, prefix, encode in plan:
+            value = row[name]
+            if value is not None:
+                body = encode(value)
+                parts.append(b"%b%d:%b" % (prefix, len(body), body))
+        return xxhash.xxh64_intdigest(b"".join(parts), seed=0)
+
+    return hash_row
+
+
+def _name_bytes(column: Column) -> bytes:
+    return column.name.encode()
+
+
+def _integer(value: Any) -> bytes:
+    return b"%d" % int(value)
+
+
+def _boolean(value: Any) -> bytes:
+    if isinstance(value, str):
+        value = {"t": 1, "f": 0, "true": 1, "false": 0, "1": 1, "0": 0}[value]
+    return b"1" if value else b"0"
+
+
+def _decimal(value: Any) -> bytes:
+    text = value if isinstance(value, str) else format(Decimal(value), "f")
+    if "e" in text or "E" in text:
+        text = format(Decimal(text), "f")
+    negative = text[:1] == "-"
+    whole, _, fraction = text.lstrip("+-").partition(".")
+    whole, fraction = whole.lstrip("0") or "0", fraction.rstrip("0")
+    if not (whole + fraction).isdigit():
+        raise ValueError(f"{value!r} is not a decimal number")
+    digits = f"{whole}.{fraction}" if fraction else whole
+    return f"-{digits}".encode() if negative and digits != "0" else digits.encode()
+
+
+def _double(value: Any) -> bytes:
+    return struct.pack(">d", float(value) + 0.0).hex().encode()
+
+
+def _text(value: Any) -> bytes:
+    if not isinstance(value, str):
+        raise ValueError(f"{value!r} is not text")
+    return value.encode("utf-8", "surrogatepass")
+
+
+def _bytes(value: Any) -> bytes:
+    return base64.b64decode(value, validate=True) if isinstance(value, str) else bytes(value)
+
+
+def _date(value: Any) -> bytes:
+    text = value if isinstance(value, str) else value.isoformat()
+    return text.rstrip("Z")[:10].encode()
+
+
+def _time(value: Any) -> bytes:
+    return _trim_fraction(str(value).rstrip("Z"))
+
+
+def _datetime(value: Any) -> bytes:
+    text = value if isinstance(value, str) else value.isoformat()
+    text = text.removesuffix("Z").removesuffix("+00:00").removesuffix("+00")
+    return _trim_fraction(text.replace(" ", "T", 1))
+
+
+def _trim_fraction(text: str) -> bytes:
+    return (text.rstrip("0").rstrip(".") if "." in text else text).encode()
+
+
+def _json(value: Any) -> bytes:
+    return canonical_json(value)
+
+
+class _Number(str):
+    """A JSON number already in canonical form."""
+
+    __slots__ = ()
+
+
+def _number(text: str) -> _Number:
+    sign, digits, exponent = Decimal(text).as_tuple()
+    body = "".join(map(str, digits)).lstrip("0")
+    if not body:
+        return _Number("0")
+    trimmed = body.rstrip("0")
+    if not isinstance(exponent, int):
+        raise ValueError(f"`{text}` is no JSON number")
+    exponent += len(body) - len(trimmed)
+    return _Number(f"{'-' if sign else ''}{trimmed}e{exponent}")
+
+
+def _refuse_constant(name: str) -> Any:
+    raise ValueError(f"`{name}` is no JSON number")
+
+
+def canonical_json(text: str | bytes) -> bytes:
+    """JSON text with keys sorted, spaces gone and every number in one spelling.
+
+    ``1``, ``1.0`` and ``1e0`` are one number: PostgreSQL, MongoDB and Elasticsearch each render them their own way.
+    Raises `ValueError` where ``text`` is not JSON.
+    """
+    value = json.loads(text, parse_float=_number, parse_int=_number, parse_constant=_refuse_constant)
+    parts: list[str] = []
+    _write_json(value, parts.append)
+    return "".join(parts).encode("utf-8", "surrogatepass")
+
+
+def _write_json(value: Any, write: Callable[[str], object]) -> None:
+    if isinstance(value, _Number):
+        write(value)
+    elif isinstance(value, str):
+        write(_quote(value))
+    elif value is None or isinstance(value, bool):
+        write({None: "null", True: "true", False: "false"}[value])
+    elif isinstance(value, list):
+        write("[")
+        for index, item in enumerate(value):
+            if index:
+                write(",")
+            _write_json(item, write)
+        write("]")
+    else:
+        write("{")
+        for index, (name, item) in enumerate(sorted(value.items())):
+            write(f",{_quote(name)}:" if index else f"{_quote(name)}:")
+            _write_json(item, write)
+        write("}")
+
+
+_quote = json.JSONEncoder(ensure_ascii=False).encode
+
+_ENCODERS: dict[Kind, tuple[bytes, Callable[[Any], bytes]]] = {
+    Kind.INTEGER: (b"i", _integer),
+    Kind.BOOLEAN: (b"i", _boolean),
+    Kind.DECIMAL: (b"d", _decimal),
+    Kind.DOUBLE: (b"f", _double),
+    Kind.TEXT: (b"s", _text),
+    Kind.BYTES: (b"b", _bytes),
+    Kind.DATE: (b"t", _date),
+    Kind.TIME: (b"t", _time),
+    Kind.DATETIME: (b"t", _datetime),
+    Kind.TIMESTAMP: (b"t", _datetime),
+    Kind.JSON: (b"j", _json),
+}

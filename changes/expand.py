@@ -1,0 +1,83 @@
+"""From one change to the records that its targets receive, and from many records to the last of each row.
+
+A change whose row moves to another place (another user's file, another Redis key) is two records: a delete where
+it was and a write where it goes, both at the change's position. Collapsing is by (target, place, key), so that a
+row which moved twice within a batch leaves nothing behind on the way.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Protocol
+
+from changes.canonical import Value
+from changes.envelope import Delivered, Headers
+from changes.key import Key, key_of
+from changes.record import Record
+from changes.schema import TableSchema
+from changes.target import Target
+
+
+class Placement(Protocol):
+    """A sink's pure rule for where a row goes; ``""`` where the target is one table."""
+
+    def __call__(self, target: Target, row: Mapping[str, Value]) -> str: ...
+
+
+def expand(
+    change: Delivered,
+    headers: Headers,
+    schema: TableSchema,
+    target: Target,
+    placement: Placement,
+) -> list[Record]:
+    """The records of one change for one target, in the order in which they must be applied."""
+    before, after = change.before, change.after
+    records: list[Record] = []
+    if after is None:
+        if before is not None:
+            records.append(_delete(target, headers, schema, before, placement(target, before)))
+        return records
+    place = placement(target, after)
+    if before is not None:
+        old_place = placement(target, before)
+        if old_place != place:
+            records.append(_delete(target, headers, schema, before, old_place))
+    row = {column.name: after[column.name] for column in target.columns(schema)}
+    records.append(
+        Record(
+            target=target,
+            key=key_of(schema, after),
+            position=headers.position,
+            row=row,
+            hash=headers.hash,
+            schema=schema,
+            place=place,
+        )
+    )
+    return records
+
+
+def _delete(target: Target, headers: Headers, schema: TableSchema, row: Mapping[str, Value], place: str) -> Record:
+    return Record(
+        target=target,
+        key=key_of(schema, row),
+        position=headers.position,
+        row=None,
+        hash=0,
+        schema=schema,
+        place=place,
+    )
+
+
+def collapse(records: Iterable[Record]) -> list[Record]:
+    """The record with the greatest position of each (target, place, key); the later one where two are equal.
+
+    The survivors keep the order in which they stood.
+    """
+    last: dict[tuple[str, str, Key], Record] = {}
+    for record in records:
+        identity = (record.target.name, record.place, record.key)
+        kept = last.get(identity)
+        if kept is None or kept.position <= record.position:
+            last.pop(identity, None)
+            last[identity] = record
+    return list(last.values())

@@ -1,0 +1,77 @@
+"""What a sink is asked to store, and what it answers."""
+
+from collections.abc import Mapping
+from typing import Literal
+
+import msgspec
+
+from changes.canonical import Value, halves
+from changes.key import Key
+from changes.schema import TableSchema
+from changes.target import Target
+
+
+class Record(msgspec.Struct, frozen=True, gc=False):
+    """One row, or its absence, for one target.
+
+    ``row`` holds the target's projected columns, or is ``None`` for a delete. ``place`` is where in the store it
+    goes: the user's id for a file per user, the rendered key for Redis, ``""`` where the target is one table.
+    ``hash`` is the row's ``tr-hash`` (of all captured columns), 0 for a delete.
+    """
+
+    target: Target
+    key: Key
+    position: int
+    row: Mapping[str, Value] | None
+    hash: int
+    schema: TableSchema
+    place: str = ""
+
+    @property
+    def reserved(self) -> dict[str, int]:
+        """The reserved fields that every stored row carries beside its values."""
+        high, low = halves(self.hash)
+        return {
+            "_tr_pos": self.position,
+            "_tr_h1": high,
+            "_tr_h2": low,
+            "_tr_bucket": self.key.bucket,
+            "_tr_map": self.target.mapping,
+        }
+
+
+RESERVED = ("_tr_pos", "_tr_h1", "_tr_h2", "_tr_bucket", "_tr_map")
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """What became of one record.
+
+    ``applied``: the store now holds it. ``stale``: the store held something newer and was left alone.
+    ``rejected``: the store refuses this record for what it contains; ``reason`` says why, in the store's words.
+    """
+
+    kind: Literal["applied", "stale", "rejected"]
+    reason: str = ""
+
+
+APPLIED = Outcome("applied")
+STALE = Outcome("stale")
+
+
+def rejected(reason: object) -> Outcome:
+    return Outcome("rejected", str(reason))
+
+
+class StoredRow(msgspec.Struct, frozen=True):
+    """One row as a store really holds it, for audits.
+
+    ``row`` holds values in a form that `changes.canonical` understands for the target's projected columns;
+    ``hash`` is the stored ``tr-hash``.
+    """
+
+    key: Key
+    place: str
+    position: int
+    hash: int
+    mapping: int
+    row: Mapping[str, Value]

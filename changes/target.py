@@ -1,0 +1,60 @@
+"""Where the rows of one table go in one store, as `topics.yaml` declares it."""
+
+from typing import Literal
+
+import msgspec
+import xxhash
+
+from changes.schema import Column, TableSchema
+from changes.tier import Tier
+
+
+class Target(msgspec.Struct, frozen=True, gc=False):
+    """One (version, table, sink, place).
+
+    ``place`` is a table name, or a pattern such as ``job:{id}`` whose braces name columns. ``keep`` is ``mirror``
+    (every row is there, none has a lifetime) or ``cache`` (a row that is there is right; ``keep_for`` seconds).
+    ``user`` names the column that holds the id of the row's owner. ``hidden`` are captured columns that this
+    target must not receive; ``only`` restricts it to some.
+    """
+
+    version: str
+    database: str
+    table: str
+    key: tuple[str, ...]
+    sink: str
+    tier: Tier
+    place: str
+    keep: Literal["mirror", "cache"] = "mirror"
+    keep_for: int | None = None
+    owns: Literal["table", "rows", "columns"] = "table"
+    user: str | None = None
+    hidden: frozenset[str] = frozenset()
+    only: frozenset[str] | None = None
+    tombstones_for: int = 7 * 86400
+
+    @property
+    def name(self) -> str:
+        """Unique within a version's sink: what outcomes, metrics and tombstones are filed under."""
+        return self.place
+
+    @property
+    def mapping(self) -> int:
+        """The mapping version ``_tr_map``: 31 bits that change when this declaration changes what is stored."""
+        declared = (
+            self.place,
+            self.keep,
+            self.keep_for,
+            sorted(self.hidden),
+            None if self.only is None else sorted(self.only),
+        )
+        return xxhash.xxh32_intdigest(msgspec.json.encode(declared), seed=0) >> 1
+
+    def columns(self, schema: TableSchema) -> tuple[Column, ...]:
+        """The columns of ``schema`` that this target receives, in table order; key columns always."""
+        return tuple(
+            column
+            for column in schema.columns
+            if column.name in self.key
+            or (column.name not in self.hidden and (self.only is None or column.name in self.only))
+        )

@@ -1,0 +1,61 @@
+"""What a sink promises: five verbs, and a small description that costs nothing to import.
+
+A sink classifies what its store answers and does nothing about it: no retries, no batching, no parking, no
+metrics. Those are `streams.deliver`'s, once for all sinks.
+"""
+
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from changes.canonical import Value
+from changes.key import Key
+from changes.record import Outcome, Record, StoredRow
+from changes.schema import TableSchema
+from changes.target import Target
+
+
+class Sink(Protocol):
+    """One store, as one lane or one audit sees it. Not safe for concurrent `write`s of the same row."""
+
+    async def open(self, tables: Sequence[tuple[Target, TableSchema]]) -> None:
+        """Connect, and create or widen what the targets need. Idempotent; may be called again with more tables
+        or a newer schema while open.
+
+        Raises `Transient` where the store cannot be reached, `Misconfigured` where it refuses us.
+        """
+
+    async def write(self, batch: Sequence[Record]) -> list[Outcome]:
+        """Store a batch, durably; one outcome for each record, in order.
+
+        Guarantee: a record lands only if the store holds nothing newer of that row, deleted rows included
+        (``stored position <= new``). A batch may hold several records of one row; they are applied in order.
+        Raises `Transient` where nothing is known about the outcome; the same batch will come again.
+        """
+
+    async def read(
+        self, target: Target, schema: TableSchema, wanted: Sequence[tuple[str, Key]]
+    ) -> list[StoredRow | None]:
+        """What the store holds for each (place, key), in order; ``None`` where it holds no living row."""
+
+    def rows(self, target: Target, schema: TableSchema) -> AsyncIterator[StoredRow]:
+        """Every living row of a target, in no order, in flat memory."""
+
+    async def close(self) -> None:
+        """Release everything; idempotent, never raises."""
+
+
+@dataclass(frozen=True)
+class SinkSpec:
+    """A sink's description. Importing it imports no driver; ``build`` does.
+
+    ``endpoint`` is the name of its URL in ``stack env`` and, upper-cased, in the environment
+    (``FUTURE_POSTGRES_URL``). ``check`` raises `Misconfigured` where a target is not one that this sink can serve.
+    ``place_of`` is the rule for where in the store a row goes.
+    """
+
+    name: str
+    endpoint: str
+    build: Callable[[str], Sink]
+    check: Callable[[Target], None]
+    place_of: Callable[[Target, Mapping[str, Value]], str]
