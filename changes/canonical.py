@@ -28,7 +28,6 @@ JSON     j    keys sorted, no spaces, numbers as ``<digits>e<exponent>`` without
 """
 
 import base64
-import json
 import struct
 from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
@@ -36,6 +35,7 @@ from typing import Any
 
 import xxhash
 
+from changes import jsontext
 from changes.schema import Column, Kind
 
 BUCKETS = 1024
@@ -155,67 +155,26 @@ def _trim_fraction(text: str) -> bytes:
     return (text.rstrip("0").rstrip(".") if "." in text else text).encode()
 
 
-def _json(value: Any) -> bytes:
-    return canonical_json(value)
-
-
-class _Number(str):
-    """A JSON number already in canonical form."""
-
-    __slots__ = ()
-
-
-def _number(text: str) -> _Number:
-    sign, digits, exponent = Decimal(text).as_tuple()
-    body = "".join(map(str, digits)).lstrip("0")
-    if not body:
-        return _Number("0")
-    trimmed = body.rstrip("0")
-    if not isinstance(exponent, int):
-        raise ValueError(f"`{text}` is no JSON number")
-    exponent += len(body) - len(trimmed)
-    return _Number(f"{'-' if sign else ''}{trimmed}e{exponent}")
-
-
-def _refuse_constant(name: str) -> Any:
-    raise ValueError(f"`{name}` is no JSON number")
-
-
 def canonical_json(text: str | bytes) -> bytes:
     """JSON text with keys sorted, spaces gone and every number in one spelling.
 
     ``1``, ``1.0`` and ``1e0`` are one number: PostgreSQL, MongoDB and Elasticsearch each render them their own way.
     Raises `ValueError` where ``text`` is not JSON.
     """
-    value = json.loads(text, parse_float=_number, parse_int=_number, parse_constant=_refuse_constant)
-    parts: list[str] = []
-    _write_json(value, parts.append)
-    return "".join(parts).encode("utf-8", "surrogatepass")
+    value = jsontext.parse(text, integer=_number, double=_number)
+    return jsontext.write(value, sort=True).encode("utf-8", "surrogatepass")
 
 
-def _write_json(value: Any, write: Callable[[str], object]) -> None:
-    if isinstance(value, _Number):
-        write(value)
-    elif isinstance(value, str):
-        write(_quote(value))
-    elif value is None or isinstance(value, bool):
-        write({None: "null", True: "true", False: "false"}[value])
-    elif isinstance(value, list):
-        write("[")
-        for index, item in enumerate(value):
-            if index:
-                write(",")
-            _write_json(item, write)
-        write("]")
-    else:
-        write("{")
-        for index, (name, item) in enumerate(sorted(value.items())):
-            write(f",{_quote(name)}:" if index else f"{_quote(name)}:")
-            _write_json(item, write)
-        write("}")
+def _number(text: str) -> str:
+    sign, digits, exponent = Decimal(text).as_tuple()
+    body = "".join(map(str, digits)).lstrip("0")
+    if not body:
+        return "0"
+    if not isinstance(exponent, int):
+        raise ValueError(f"`{text}` is no JSON number")
+    trimmed = body.rstrip("0")
+    return f"{'-' if sign else ''}{trimmed}e{exponent + len(body) - len(trimmed)}"
 
-
-_quote = json.JSONEncoder(ensure_ascii=False).encode
 
 _ENCODERS: dict[Kind, tuple[bytes, Callable[[Any], bytes]]] = {
     Kind.INTEGER: (b"i", _integer),
@@ -228,5 +187,5 @@ _ENCODERS: dict[Kind, tuple[bytes, Callable[[Any], bytes]]] = {
     Kind.TIME: (b"t", _time),
     Kind.DATETIME: (b"t", _datetime),
     Kind.TIMESTAMP: (b"t", _datetime),
-    Kind.JSON: (b"j", _json),
+    Kind.JSON: (b"j", canonical_json),
 }

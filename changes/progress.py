@@ -1,0 +1,95 @@
+"""What capture publishes beside the data: how far it has come, and where in each topic that is.
+
+Positions stand as 19-digit text, as in all JSON of ours. Topics are named here, once.
+"""
+
+from typing import Literal
+
+import msgspec
+
+from changes.schema import TableSchema
+
+
+def internal_topic(version: str, name: Literal["positions", "checkpoint", "schemas", "dlq"]) -> str:
+    return f"{version}.tailrace.{name}"
+
+
+class Partial(msgspec.Struct, frozen=True):
+    """A source transaction of which only the first rows are in Kafka: rows done, per table."""
+
+    gtid: str
+    rows: dict[str, int]
+
+
+class Checkpoint(msgspec.Struct, frozen=True):
+    """Where capture goes on; written in the Kafka transaction whose changes it covers.
+
+    ``executed`` holds the transactions that are wholly in Kafka; ``file`` and ``offset`` say where the server's
+    binlog stood, for people and as a fallback.
+    """
+
+    executed: str
+    epoch: int
+    position: str
+    file: str
+    offset: int
+    partial: Partial | None = None
+
+
+class SnapshotState(msgspec.Struct, frozen=True):
+    """How far the first fill of one table is: ``after`` is the key of the last row read, ``None`` before the first.
+
+    ``estimate`` is the server's own guess of the rows in all, for progress bars.
+    """
+
+    table: str
+    state: Literal["running", "done"]
+    rows: int = 0
+    after: list[bool | int | float | str | None] | None = None
+    estimate: int = 0
+
+
+class Positions(msgspec.Struct, frozen=True):
+    """One record of ``<version>.tailrace.positions``.
+
+    ``position`` is the last one that is wholly in Kafka and ``ordinal`` its transaction ordinal; ``offsets`` maps
+    topic → partition → last data offset + 1, of the partitions that moved since the record before, or of all where
+    ``full``. ``source_ms`` is when the newest transaction was committed, ``at_ms`` when this was written.
+    """
+
+    position: str
+    ordinal: int
+    at_ms: int
+    source_ms: int
+    full: bool
+    offsets: dict[str, dict[str, int]]
+    rows: int
+    snapshots: dict[str, SnapshotState] = {}
+
+
+class PublishedSchema(msgspec.Struct, frozen=True):
+    """One record of ``<version>.tailrace.schemas``, keyed by ``<table>:<fingerprint>``."""
+
+    schema: TableSchema
+    fingerprint: str
+
+
+Offsets = dict[tuple[str, int], int]
+"""(topic, partition) → offset."""
+
+
+def fold(offsets: Offsets, record: Positions) -> Offsets:
+    """The end offsets after one more record; a full one replaces what was known."""
+    base = {} if record.full else dict(offsets)
+    for topic, partitions in record.offsets.items():
+        for partition, end in partitions.items():
+            base[topic, int(partition)] = end
+    return base
+
+
+def unfold(offsets: Offsets) -> dict[str, dict[str, int]]:
+    """The nested form that JSON can hold."""
+    nested: dict[str, dict[str, int]] = {}
+    for (topic, partition), end in sorted(offsets.items()):
+        nested.setdefault(topic, {})[str(partition)] = end
+    return nested

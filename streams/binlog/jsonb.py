@@ -1,0 +1,152 @@
+"""MySQL's binary JSON, as JSON text.
+
+Format: `sql-common/json_binary.h` of the MySQL server. Doubles are written in their shortest form, opaque dates,
+times and decimals as MySQL's own `CAST(… AS CHAR)` writes them, other opaque values as
+``base64:type<number>:<base64>``; keys stand in stored order.
+"""
+
+import base64
+import struct
+
+from changes import jsontext
+from streams.binlog.decimal import read_decimal
+
+_SMALL_OBJECT, _LARGE_OBJECT, _SMALL_ARRAY, _LARGE_ARRAY, _LITERAL = 0, 1, 2, 3, 4
+_INT16, _UINT16, _INT32, _UINT32, _INT64, _UINT64, _DOUBLE, _STRING, _OPAQUE = 5, 6, 7, 8, 9, 10, 11, 12, 15
+
+_SCALARS = {
+    _INT16: struct.Struct("<h"),
+    _UINT16: struct.Struct("<H"),
+    _INT32: struct.Struct("<i"),
+    _UINT32: struct.Struct("<I"),
+    _INT64: struct.Struct("<q"),
+    _UINT64: struct.Struct("<Q"),
+}
+_DOUBLE_FORMAT = struct.Struct("<d")
+_LITERALS = {0: "null", 1: "true", 2: "false"}
+
+_TYPE_TIMESTAMP, _TYPE_DATE, _TYPE_TIME, _TYPE_DATETIME, _TYPE_DECIMAL = 7, 10, 11, 12, 246
+
+_quote = jsontext.quote
+
+
+def json_text(data: bytes) -> str:
+    """The JSON text of one stored value; ``null`` for the empty value that an INSERT IGNORE may leave.
+
+    Raises `ValueError` where the bytes are no binary JSON.
+    """
+    if not data:
+        return "null"
+    out: list[str] = []
+    try:
+        _write(data[0], memoryview(data)[1:], out)
+    except (IndexError, struct.error, UnicodeDecodeError, RecursionError) as error:
+        raise ValueError(f"broken binary JSON: {error}") from error
+    return "".join(out)
+
+
+def double_text(value: float) -> str:
+    """A double as JSON: always with a point or an exponent, so that it reads back as a double."""
+    return repr(value).replace("e+", "e")
+
+
+def _write(type_: int, data: memoryview, out: list[str]) -> None:
+    if type_ <= _LARGE_ARRAY:
+        _write_container(type_, data, out)
+    elif type_ == _LITERAL:
+        out.append(_literal(data[0]))
+    elif type_ in _SCALARS:
+        out.append(str(_SCALARS[type_].unpack_from(data)[0]))
+    elif type_ == _DOUBLE:
+        out.append(double_text(_DOUBLE_FORMAT.unpack_from(data)[0]))
+    elif type_ == _STRING:
+        length, start = _variable_length(data, 0)
+        out.append(_quote(str(_slice(data, start, length), "utf-8")))
+    elif type_ == _OPAQUE:
+        length, start = _variable_length(data, 1)
+        out.append(_opaque(data[0], bytes(_slice(data, start, length))))
+    else:
+        raise ValueError(f"binary JSON has no type {type_}")
+
+
+def _write_container(type_: int, data: memoryview, out: list[str]) -> None:
+    large = type_ in {_LARGE_OBJECT, _LARGE_ARRAY}
+    is_object = type_ in {_SMALL_OBJECT, _LARGE_OBJECT}
+    width = 4 if large else 2
+    number = struct.Struct("<I" if large else "<H")
+    count, size = number.unpack_from(data, 0)[0], number.unpack_from(data, width)[0]
+    if size > len(data) or count > size:
+        raise ValueError("a JSON container is larger than its value")
+    key_entries = 2 * width
+    value_entries = key_entries + (count * (width + 2) if is_object else 0)
+    inline = {_LITERAL, _INT16, _UINT16} | ({_INT32, _UINT32} if large else set())
+    out.append("{" if is_object else "[")
+    for index in range(count):
+        if index:
+            out.append(",")
+        if is_object:
+            entry = key_entries + index * (width + 2)
+            start = number.unpack_from(data, entry)[0]
+            length = struct.unpack_from("<H", data, entry + width)[0]
+            out.append(_quote(str(_slice(data, start, length), "utf-8")))
+            out.append(":")
+        entry = value_entries + index * (width + 1)
+        value_type = data[entry]
+        if value_type in inline:
+            _write(value_type, data[entry + 1 :], out)
+        else:
+            offset = number.unpack_from(data, entry + 1)[0]
+            if offset <= entry - width or offset >= size:
+                raise ValueError("a JSON value lies outside its container")
+            _write(value_type, data[offset:size], out)
+    out.append("}" if is_object else "]")
+
+
+def _slice(data: memoryview, start: int, length: int) -> memoryview:
+    if start + length > len(data):
+        raise ValueError("a JSON string runs beyond its value")
+    return data[start : start + length]
+
+
+def _literal(code: int) -> str:
+    text = _LITERALS.get(code)
+    if text is None:
+        raise ValueError(f"binary JSON has no literal {code}")
+    return text
+
+
+def _variable_length(data: memoryview, start: int) -> tuple[int, int]:
+    length = shift = 0
+    for index in range(start, start + 5):
+        byte = data[index]
+        length |= (byte & 0x7F) << shift
+        if not byte & 0x80:
+            return length, index + 1
+        shift += 7
+    raise ValueError("a JSON length has more than five bytes")
+
+
+def _opaque(type_: int, data: bytes) -> str:
+    if type_ == _TYPE_DECIMAL:
+        return read_decimal(data[2:], data[0], data[1])
+    if type_ in {_TYPE_DATE, _TYPE_DATETIME, _TYPE_TIMESTAMP, _TYPE_TIME}:
+        return f'"{_packed_time(type_, struct.unpack("<q", data)[0])}"'
+    return _quote(f"base64:type{type_}:{base64.b64encode(data).decode()}")
+
+
+def _packed_time(type_: int, packed: int) -> str:
+    sign, packed = ("-", -packed) if packed < 0 else ("", packed)
+    whole, micros = packed >> 24, packed & 0xFFFFFF
+    if type_ == _TYPE_TIME:
+        return f"{sign}{whole >> 12 & 0x3FF:02d}:{whole >> 6 & 63:02d}:{whole & 63:02d}.{micros:06d}"
+    days, clock = whole >> 17, whole & 0x1FFFF
+    months = days >> 5
+    date = f"{months // 13:04d}-{months % 13:02d}-{days & 31:02d}"
+    if type_ == _TYPE_DATE:
+        return date
+    return f"{date} {clock >> 12:02d}:{clock >> 6 & 63:02d}:{clock & 63:02d}.{micros:06d}"
+
+
+def compact(text: str) -> str:
+    """JSON text from a SELECT in the very bytes that `json_text` gives for the same stored value."""
+    return jsontext.write(jsontext.parse(text, double=lambda number: double_text(float(number))))

@@ -1,0 +1,167 @@
+"""From a row's change to the Kafka records that tell it: pure."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+import msgspec
+
+from changes import position
+from changes.canonical import Value, compiled
+from changes.envelope import Envelope, Headers, Op, Source, TransactionBlock, encode
+from changes.errors import Misconfigured
+from changes.key import key_json
+from changes.schema import Kind, TableSchema
+from streams.binlog.events import RowChange
+from streams.describe import captured
+
+CONNECTOR_VERSION = "tailrace"
+
+LARGEST_MESSAGE = 7 << 20
+"""Bytes of a record's value that the broker takes for sure; see `streams.topics`."""
+
+_LARGE = {Kind.TEXT, Kind.BYTES, Kind.JSON}
+
+
+class Message(msgspec.Struct, frozen=True, gc=False):
+    """One Kafka record; ``value`` is ``None`` for a tombstone."""
+
+    topic: str
+    key: bytes
+    value: bytes | None
+    headers: Headers
+
+
+@dataclass(frozen=True)
+class Moment:
+    """Where in the history a change stands.
+
+    ``ordinal`` is its transaction's, ``committed_us`` when that was committed (microseconds, UTC).
+    """
+
+    epoch: int
+    ordinal: int
+    gtid: str
+    committed_us: int
+    server_id: int
+    file: str
+    offset: int
+
+
+@dataclass(frozen=True)
+class TablePlan:
+    """What is done with the rows of one table in one layout."""
+
+    version: str
+    topic: str
+    schema: TableSchema
+    fingerprint: str
+    hash_row: Callable[[Mapping[str, Value]], int]
+    names: tuple[str, ...] = field(default=())
+
+    @classmethod
+    def of(
+        cls, version: str, topic: str, full: TableSchema, key: tuple[str, ...], dropped: frozenset[str]
+    ) -> "TablePlan":
+        """``full`` is the whole table. Raises `Misconfigured` where it lost a key column."""
+        schema = captured(full, key, dropped)
+        missing = set(key) - {column.name for column in schema.columns}
+        if missing:
+            raise Misconfigured(f"table `{full.table}` no longer has the key column `{min(missing)}`")
+        return cls(
+            version,
+            topic,
+            schema,
+            schema.fingerprint,
+            compiled(schema.columns),
+            tuple(column.name for column in schema.columns),
+        )
+
+    def kept(self, row: Mapping[str, Value]) -> dict[str, Value]:
+        """``row`` without its dropped columns."""
+        return {name: row[name] for name in self.names}
+
+
+def change_messages(
+    plan: TablePlan, change: RowChange, moment: Moment, row: int, order: tuple[int, int], now_ms: int
+) -> Iterator[Message]:
+    """The records of one row's change, in order.
+
+    ``row`` is the row's ordinal among its table's in the transaction, from 0; ``order`` counts from 1, in the
+    transaction and in the table. A changed key is a delete of the old one and a create of the new one, both at
+    this position: they are different rows to every store.
+    """
+    before = None if change[0] is None else plan.kept(change[0])
+    after = None if change[1] is None else plan.kept(change[1])
+    at = position.pack(moment.epoch, moment.ordinal, row)
+    source = _source(plan, moment, row, snapshot=False)
+    block = TransactionBlock(moment.gtid, *order)
+    if before is None and after is not None:
+        yield _message(plan, "c", None, after, source, block, at, now_ms)
+    elif before is not None and after is None:
+        yield from _deletion(plan, before, source, block, at, now_ms)
+    elif before is not None and after is not None:
+        if key_json(plan.schema, before) == key_json(plan.schema, after):
+            yield _message(plan, "u", before, after, source, block, at, now_ms)
+        else:
+            yield from _deletion(plan, before, source, block, at, now_ms)
+            yield _message(plan, "c", None, after, source, block, at, now_ms)
+
+
+def snapshot_message(plan: TablePlan, row: Mapping[str, Value], moment: Moment, now_ms: int) -> Message:
+    """The record of a row read by a snapshot that had seen every transaction up to ``moment.ordinal``."""
+    at = position.snapshot(moment.epoch, moment.ordinal)
+    source = _source(plan, moment, 0, snapshot=True)
+    return _message(plan, "r", None, plan.kept(row), source, None, at, now_ms)
+
+
+def _source(plan: TablePlan, moment: Moment, row: int, *, snapshot: bool) -> Source:
+    return Source(
+        version=CONNECTOR_VERSION,
+        connector="mysql",
+        name=plan.version,
+        ts_ms=moment.committed_us // 1000,
+        snapshot="incremental" if snapshot else "false",
+        db=plan.schema.database,
+        table=plan.schema.table,
+        server_id=moment.server_id,
+        gtid=moment.gtid or None,
+        file=moment.file,
+        pos=moment.offset,
+        row=row,
+        ts_us=moment.committed_us,
+        ts_ns=moment.committed_us * 1000,
+    )
+
+
+def _message(
+    plan: TablePlan,
+    op: Op,
+    before: dict[str, Value] | None,
+    after: dict[str, Value],
+    source: Source,
+    block: TransactionBlock | None,
+    at: int,
+    now_ms: int,
+) -> Message:
+    value = encode(Envelope(before, after, source, op, now_ms, block))
+    if len(value) > LARGEST_MESSAGE and before is not None:
+        value = encode(Envelope(None, after, source, op, now_ms, block))
+    return Message(
+        plan.topic,
+        key_json(plan.schema, after),
+        value,
+        Headers(at, plan.hash_row(after), plan.fingerprint),
+    )
+
+
+def _deletion(
+    plan: TablePlan, before: dict[str, Value], source: Source, block: TransactionBlock, at: int, now_ms: int
+) -> Iterator[Message]:
+    headers = Headers(at, 0, plan.fingerprint)
+    key = key_json(plan.schema, before)
+    value = encode(Envelope(before, None, source, "d", now_ms, block))
+    if len(value) > LARGEST_MESSAGE:
+        small = {column.name: before[column.name] for column in plan.schema.columns if column.kind not in _LARGE}
+        value = encode(Envelope(small, None, source, "d", now_ms, block))
+    yield Message(plan.topic, key, value, headers)
+    yield Message(plan.topic, key, None, headers)

@@ -1,0 +1,86 @@
+"""The first fill of every table: which chunk is next, and when one may join the stream. No I/O of its own."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+import msgspec
+
+from changes.canonical import Value
+from changes.progress import SnapshotState
+from streams.capture.snapshot import Chunk
+
+CHUNK_ROWS = 2000
+
+
+@dataclass
+class Filling:
+    """The state of all first fills. One chunk is under way at a time."""
+
+    states: dict[str, SnapshotState]
+    _changed: dict[bytes, int] = field(default_factory=dict)
+    _table: str | None = None
+    _chunk: Chunk | None = None
+
+    def next_table(self) -> str | None:
+        """The table whose chunk is to be asked for now, or ``None`` where nothing is to do."""
+        if self._table is not None:
+            return None
+        return next((table for table, state in self.states.items() if state.state == "running"), None)
+
+    def open_window(self, table: str) -> None:
+        """From here on, keys of ``table`` that change are remembered."""
+        self._table = table
+        self._changed = {}
+        self._chunk = None
+
+    def saw(self, table: str, key: bytes, ordinal: int) -> None:
+        """The stream wrote a change of ``key`` in transaction ``ordinal``."""
+        if table == self._table:
+            self._changed[key] = ordinal
+
+    def arrived(self, chunk: Chunk) -> None:
+        self._chunk = chunk
+
+    def due(self, file: str, offset: int) -> Chunk | None:
+        """The chunk that may join now: the stream stands at ``file``, ``offset``, between two transactions."""
+        chunk = self._chunk
+        if chunk is not None and _place(file, offset) >= _place(chunk.file, chunk.offset):
+            return chunk
+        return None
+
+    def surviving(
+        self, chunk: Chunk, keys: Iterator[tuple[bytes, Mapping[str, Value]]]
+    ) -> Iterator[Mapping[str, Value]]:
+        """The rows whose keys have not changed after the chunk's low watermark."""
+        for key, row in keys:
+            if self._changed.get(key, 0) <= chunk.low:
+                yield row
+
+    def joined(self, chunk: Chunk, rows: int) -> SnapshotState:
+        """Close the window; the table's new state."""
+        before = self.states[chunk.table]
+        after = None if chunk.last is None else [_plain(value) for value in chunk.last]
+        state = msgspec.structs.replace(
+            before,
+            rows=before.rows + rows,
+            after=after if after is not None else before.after,
+            state="done" if chunk.last is None else "running",
+        )
+        self.states[chunk.table] = state
+        self._table, self._chunk, self._changed = None, None, {}
+        return state
+
+    @property
+    def running(self) -> bool:
+        return any(state.state == "running" for state in self.states.values())
+
+
+def _place(file: str, offset: int) -> tuple[int, str, int]:
+    """Sorts like the binlog: its files are numbered, and grow a digit after the millionth."""
+    return len(file), file, offset
+
+
+def _plain(value: Value) -> bool | int | float | str | None:
+    if isinstance(value, bytes):
+        raise TypeError("key values are text in the envelope")
+    return value

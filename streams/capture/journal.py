@@ -1,0 +1,234 @@
+"""What capture writes: changes, checkpoint and positions, in one Kafka transaction at a time.
+
+``transactional.id = <version>.capture`` is the fence: whoever opens a journal shuts out every earlier one, whose
+next commit fails.
+"""
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+from confluent_kafka import KafkaError, KafkaException, Message, Producer
+
+from changes.envelope import Headers
+from changes.errors import Misconfigured, Transient
+from changes.position import to_text
+from changes.progress import (
+    Checkpoint,
+    Offsets,
+    Positions,
+    PublishedSchema,
+    SnapshotState,
+    fold,
+    internal_topic,
+    unfold,
+)
+from streams.kafka import OPERATION_SECONDS, KafkaUrl, classified, read_topic
+
+log = logging.getLogger(__name__)
+
+FULL_EVERY_MS = 1000
+_TAIL = 4000
+"""How many of the last position records are read at start: more than are written between two full ones."""
+
+
+class Journal:
+    """One version's journal. Not safe for use from several threads."""
+
+    def __init__(self, url: KafkaUrl, version: str) -> None:
+        self._url = url
+        self._version = version
+        self._positions = internal_topic(version, "positions")
+        self._checkpoints = internal_topic(version, "checkpoint")
+        self._schemas = internal_topic(version, "schemas")
+        self._ends: Offsets = {}
+        self._moved: Offsets = {}
+        self._failed: KafkaError | None = None
+        self._open = False
+        self._full_at_ms = 0
+        self._producer = Producer(
+            url.config(
+                transactional_id=f"{version}.capture",
+                transaction_timeout_ms=30_000,
+                partitioner="murmur2_random",
+                compression_type="lz4",
+                linger_ms=0,
+                queue_buffering_max_kbytes=65_536,
+                queue_buffering_max_messages=200_000,
+                message_max_bytes=8 << 20,
+            )
+        )
+
+    def open(self) -> tuple[Checkpoint | None, dict[str, SnapshotState], set[str]]:
+        """Shut out every earlier writer; what they left: checkpoint, snapshots, and schemas already published."""
+        try:
+            self._producer.init_transactions(OPERATION_SECONDS)
+        except KafkaException as error:
+            raise classified(error.args[0], "opening the journal") from error
+        checkpoint: Checkpoint | None = None
+        snapshots: dict[str, SnapshotState] = {}
+        for message in read_topic(self._url, self._checkpoints):
+            key, value = _text(message.key()), message.value()
+            if value is None:
+                snapshots.pop(key.partition(":")[2], None)
+            elif key == "stream":
+                checkpoint = msgspec.json.decode(value, type=Checkpoint)
+            else:
+                state = msgspec.json.decode(value, type=SnapshotState)
+                snapshots[state.table] = state
+        published = {_text(message.key()) for message in read_topic(self._url, self._schemas)}
+        self._ends = read_ends(self._url, self._version)
+        return checkpoint, snapshots, published
+
+    @property
+    def is_open(self) -> bool:
+        """Whether a transaction is under way."""
+        return self._open
+
+    def write(self, topic: str, key: bytes, value: bytes | None, headers: Headers) -> None:
+        """Add one record; opens a transaction where none is."""
+        self._produce(topic, key, value, [*headers.to_kafka()], self._delivered)
+
+    def park(self, topic: str, key: bytes, headers: Headers, reason: str) -> None:
+        """Put a change that cannot be written among the dead letters, without its payload."""
+        told: list[tuple[str, str | bytes | None]] = [
+            *headers.to_kafka(),
+            ("__connect.errors.topic", topic.encode()),
+            ("__connect.errors.exception.message", reason.encode()),
+            ("tr-version", self._version.encode()),
+            ("tr-sink", b"capture"),
+        ]
+        self._produce(internal_topic(self._version, "dlq"), key, None, told, self._checked)
+
+    def publish_schema(self, name: str, schema: PublishedSchema) -> None:
+        self._produce(self._schemas, name.encode(), msgspec.json.encode(schema), [], self._checked)
+
+    def save_snapshot(self, state: SnapshotState) -> None:
+        key = f"snapshot:{state.table}".encode()
+        self._produce(self._checkpoints, key, msgspec.json.encode(state), [], self._checked)
+
+    def commit(
+        self,
+        checkpoint: Checkpoint,
+        *,
+        ordinal: int,
+        rows: int,
+        source_ms: int,
+        now_ms: int,
+        snapshots: Mapping[str, SnapshotState],
+    ) -> None:
+        """End the transaction with its checkpoint and positions. Raises `Transient` where it failed: the journal
+        must then be closed, and what was written since the last commit comes again."""
+        self._begin()
+        self._flush()  # offsets of the changes must be known before the positions that tell them
+        full = now_ms - self._full_at_ms >= FULL_EVERY_MS
+        self._ends.update(self._moved)
+        record = Positions(
+            position=checkpoint.position,
+            ordinal=ordinal,
+            at_ms=now_ms,
+            source_ms=source_ms,
+            full=full,
+            offsets=unfold(self._ends if full else self._moved),
+            rows=rows,
+            snapshots=dict(snapshots) if full else {},
+        )
+        self._produce(self._positions, b"positions", msgspec.json.encode(record), [], self._checked)
+        self._produce(self._checkpoints, b"stream", msgspec.json.encode(checkpoint), [], self._checked)
+        try:
+            self._producer.commit_transaction(OPERATION_SECONDS)
+        except KafkaException as error:
+            raise _fatal(error.args[0], self._version) from error
+        self._raise_if_failed()
+        self._open = False
+        self._moved = {}
+        if full:
+            self._full_at_ms = now_ms
+
+    def close(self) -> None:
+        """Give up what is not committed."""
+        if self._open:
+            try:
+                self._producer.abort_transaction(5.0)
+            except KafkaException as error:  # fenced, or the broker is away: it aborts by itself then
+                log.info("the open transaction was left to time out: %s", error)
+        self._open = False
+        self._producer.purge()
+        self._producer.flush(1.0)
+
+    def _begin(self) -> None:
+        if not self._open:
+            try:
+                self._producer.begin_transaction()
+            except KafkaException as error:
+                raise _fatal(error.args[0], self._version) from error
+            self._open = True
+
+    def _produce(
+        self, topic: str, key: bytes, value: bytes | None, headers: list[tuple[str, str | bytes | None]], report: Any
+    ) -> None:
+        self._begin()
+        while True:
+            try:
+                self._producer.produce(topic, key=key, value=value, headers=headers, on_delivery=report)
+                break
+            except BufferError:  # the local queue is full: let deliveries drain it
+                self._producer.poll(0.1)
+                self._raise_if_failed()
+            except KafkaException as error:
+                raise _fatal(error.args[0], self._version) from error
+        self._producer.poll(0)
+
+    def _flush(self) -> None:
+        if self._producer.flush(OPERATION_SECONDS):
+            raise Transient(f"Kafka did not take the changes within {OPERATION_SECONDS:.0f} s")
+        self._raise_if_failed()
+
+    def _delivered(self, error: KafkaError | None, message: Message) -> None:
+        self._checked(error, message)
+        topic, partition, offset = message.topic(), message.partition(), message.offset()
+        if error is None and topic is not None and partition is not None and offset is not None:
+            self._moved[topic, partition] = offset + 1
+
+    def _checked(self, error: KafkaError | None, _: Message) -> None:
+        if error is not None and self._failed is None:
+            self._failed = error
+
+    def _raise_if_failed(self) -> None:
+        if self._failed is not None:
+            raise _fatal(self._failed, self._version)
+
+
+def _fatal(error: KafkaError, version: str) -> Exception:
+    if error.code() in {KafkaError._FENCED, KafkaError.PRODUCER_FENCED, KafkaError.INVALID_PRODUCER_EPOCH}:
+        return Misconfigured(
+            f"another capture of version `{version}` has taken over; this one stops, for there is one writer a version"
+        )
+    return classified(error, "writing changes")
+
+
+def _text(value: bytes | str | None) -> str:
+    return value.decode() if isinstance(value, bytes) else value or ""
+
+
+def read_positions(url: KafkaUrl, version: str) -> tuple[Positions | None, Offsets]:
+    """The newest record of the positions topic, and the end offsets as of it."""
+    ends: Offsets = {}
+    last: Positions | None = None
+    topic = internal_topic(version, "positions")
+    for message in read_topic(url, topic, start=lambda low, high: high - _TAIL):
+        value = message.value()
+        if value is not None:
+            last = msgspec.json.decode(value, type=Positions)
+            ends = fold(ends, last)
+    return last, ends
+
+
+def read_ends(url: KafkaUrl, version: str) -> Offsets:
+    return read_positions(url, version)[1]
+
+
+def start_of(executed: str, epoch: int, position: int, file: str, offset: int) -> Checkpoint:
+    """The checkpoint of a version whose history begins with what the server has executed."""
+    return Checkpoint(executed, epoch, to_text(position), file, offset)

@@ -1,0 +1,175 @@
+"""Kafka as this project uses it: where it is, which topics it has, and topics read from end to end."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import parse_qs, unquote, urlsplit
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic  # type: ignore[attr-defined]
+
+from changes.errors import Misconfigured, Transient
+
+OPERATION_SECONDS = 30.0
+
+_REFUSED = {
+    KafkaError.SASL_AUTHENTICATION_FAILED,
+    KafkaError._AUTHENTICATION,
+    KafkaError.TOPIC_AUTHORIZATION_FAILED,
+    KafkaError.GROUP_AUTHORIZATION_FAILED,
+    KafkaError.CLUSTER_AUTHORIZATION_FAILED,
+    KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
+}
+
+
+@dataclass(frozen=True)
+class KafkaUrl:
+    """``kafka://user:password@host:port[,host:port…][?mechanism=PLAIN]``; without a user, without SASL."""
+
+    servers: str
+    user: str | None
+    password: str = field(repr=False)
+    mechanism: str
+
+    @classmethod
+    def parse(cls, url: str) -> "KafkaUrl":
+        """Raises `Misconfigured` where ``url`` is not of that form; the message holds no password."""
+        parts = urlsplit(url)
+        if parts.scheme != "kafka" or not parts.netloc:
+            raise Misconfigured("a Kafka URL looks like kafka://user:password@host:9092")
+        credentials, _, servers = parts.netloc.rpartition("@")
+        user, _, password = credentials.partition(":")
+        mechanism = parse_qs(parts.query).get("mechanism", ["PLAIN"])[0]
+        return cls(servers, unquote(user) or None, unquote(password), mechanism)
+
+    def config(self, **more: Any) -> dict[str, Any]:
+        """librdkafka's configuration for this broker; ``more`` in its names with ``_`` for ``.``."""
+        config: dict[str, Any] = {
+            "bootstrap.servers": self.servers,
+            "broker.address.family": "v4",
+            "log_level": 3,
+            "reconnect.backoff.max.ms": 2000,
+        }
+        if self.user is not None:
+            config |= {
+                "security.protocol": "SASL_PLAINTEXT",
+                "sasl.mechanism": self.mechanism,
+                "sasl.username": self.user,
+                "sasl.password": self.password,
+            }
+        return config | {name.replace("_", "."): value for name, value in more.items()}
+
+
+def classified(error: KafkaError, what: str) -> Exception:
+    """`Misconfigured` where the broker refuses us, `Transient` otherwise."""
+    if error.code() in _REFUSED:
+        return Misconfigured(f"Kafka refuses {what}: {error.str()}")
+    return Transient(f"{what}: {error.str()}")
+
+
+@dataclass(frozen=True)
+class TopicSpec:
+    """A topic as it must be."""
+
+    name: str
+    partitions: int
+    config: Mapping[str, str]
+
+
+def compacted(days: float, **more: str) -> dict[str, str]:
+    """Settings of a topic whose last record of a key stays, and whose tombstones outlive ``days`` of lag."""
+    lag = str(round(days * 86_400_000))
+    return {
+        "cleanup.policy": "compact",
+        "delete.retention.ms": lag,
+        "min.compaction.lag.ms": lag,
+        **{name.replace("_", "."): value for name, value in more.items()},
+    }
+
+
+def ensure_topics(url: KafkaUrl, specs: list[TopicSpec], *, replicas: int = 1) -> list[str]:
+    """Create the topics that are missing; the names of those.
+
+    Raises `Misconfigured` where one is there with another number of partitions (keys would change theirs) or may
+    not be created.
+    """
+    admin = AdminClient(url.config())
+    try:
+        there = admin.list_topics(timeout=OPERATION_SECONDS).topics
+    except KafkaException as error:
+        raise classified(error.args[0], "listing topics") from error
+    for spec in specs:
+        if spec.name in there and len(there[spec.name].partitions) != spec.partitions:
+            raise Misconfigured(
+                f"topic `{spec.name}` has {len(there[spec.name].partitions)} partitions, `topics.yaml` says "
+                f"{spec.partitions}: the number is fixed at creation, for keys would change their partition"
+            )
+    missing = [spec for spec in specs if spec.name not in there]
+    if not missing:
+        return []
+    futures = admin.create_topics(
+        [NewTopic(s.name, s.partitions, replicas, config=dict(s.config)) for s in missing],
+        operation_timeout=OPERATION_SECONDS,
+    )
+    for name, future in futures.items():
+        try:
+            future.result()
+        except KafkaException as error:
+            if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
+                raise classified(error.args[0], f"creating topic `{name}`") from error
+    return [spec.name for spec in missing]
+
+
+def topic_config(url: KafkaUrl, topic: str) -> dict[str, str]:
+    """The settings that a topic has now."""
+    admin = AdminClient(url.config())
+    resource = ConfigResource(ConfigResource.Type.TOPIC, topic)
+    try:
+        entries = admin.describe_configs([resource])[resource].result(OPERATION_SECONDS)
+    except KafkaException as error:
+        raise classified(error.args[0], f"describing topic `{topic}`") from error
+    return {name: entry.value for name, entry in entries.items()}
+
+
+def read_topic(
+    url: KafkaUrl, topic: str, *, partition: int | None = None, start: Callable[[int, int], int] | None = None
+) -> Iterator[Message]:
+    """Every committed record of a topic from its beginning to where it ends now.
+
+    ``start`` gives the first offset wanted of a partition from its (low, high) watermarks. Raises `Transient`
+    where the broker cannot be reached.
+    """
+    consumer = Consumer(
+        url.config(
+            group_id=f"{topic.partition('.')[0]}.tailrace.reader",
+            enable_auto_commit=False,
+            enable_partition_eof=True,
+            isolation_level="read_committed",
+            auto_offset_reset="error",
+        )
+    )
+    try:
+        metadata = consumer.list_topics(topic, timeout=OPERATION_SECONDS).topics[topic]
+        if metadata.error is not None:
+            raise classified(metadata.error, f"reading topic `{topic}`")
+        assignment = []
+        for number in [partition] if partition is not None else sorted(metadata.partitions):
+            low, high = consumer.get_watermark_offsets(TopicPartition(topic, number), timeout=OPERATION_SECONDS)
+            first = low if start is None else max(low, min(high, start(low, high)))
+            assignment.append(TopicPartition(topic, number, first))
+        consumer.assign(assignment)
+        open_partitions = {part.partition for part in assignment}
+        while open_partitions:
+            messages = consumer.consume(1000, OPERATION_SECONDS if len(open_partitions) == 0 else 0.2)
+            for message in messages:
+                error = message.error()
+                if error is None:
+                    yield message
+                elif error.code() == KafkaError._PARTITION_EOF:
+                    open_partitions.discard(message.partition())
+                elif not error.retriable():
+                    raise classified(error, f"reading topic `{topic}`")
+    except KafkaException as error:
+        raise classified(error.args[0], f"reading topic `{topic}`") from error
+    finally:
+        consumer.close()

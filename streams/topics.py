@@ -1,0 +1,38 @@
+"""The topics of a version, as they must be."""
+
+from changes.progress import internal_topic
+from changes.topology import Topology
+from streams.kafka import TopicSpec, compacted
+
+LAG_DAYS = 7.0
+"""The greatest lag that a sink may have: tombstones stay at least so long, and nothing newer is compacted."""
+LARGEST_RECORD = 8 << 20
+
+
+def topic_specs(topology: Topology, version: str) -> list[TopicSpec]:
+    """Change topics (compacted, one a table) and internal ones. Sizes in bytes."""
+    largest = str(LARGEST_RECORD)
+    changes = [
+        TopicSpec(
+            topology.topic(version, table.table),
+            table.partitions,
+            compacted(LAG_DAYS) | {"max.message.bytes": largest},
+        )
+        for table in topology.declared.tables
+    ]
+    small = {"segment.bytes": str(16 << 20), "min.cleanable.dirty.ratio": "0.1"}
+    return [
+        *changes,
+        TopicSpec(internal_topic(version, "checkpoint"), 1, {"cleanup.policy": "compact", **small}),
+        TopicSpec(internal_topic(version, "schemas"), 1, {"cleanup.policy": "compact"}),
+        TopicSpec(
+            internal_topic(version, "positions"),
+            1,
+            {"cleanup.policy": "delete", "retention.ms": str(7 * 86_400_000), "retention.bytes": str(2 << 30)},
+        ),
+        TopicSpec(
+            internal_topic(version, "dlq"),
+            1,
+            {"cleanup.policy": "delete", "retention.ms": str(30 * 86_400_000), "max.message.bytes": largest},
+        ),
+    ]
