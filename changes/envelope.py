@@ -5,7 +5,6 @@ Envelope fields and value forms are Debezium's with ``decimal.handling.mode=stri
 read ours. Differences are listed in ``docs/envelope.md``.
 """
 
-from collections.abc import Iterable, Mapping
 from typing import Literal
 
 import msgspec
@@ -61,10 +60,17 @@ class Envelope(msgspec.Struct, frozen=True, gc=False):
     transaction: TransactionBlock | None
 
 
+class CommitTime(msgspec.Struct, frozen=True, gc=False):
+    """When the change was committed: microseconds since 1970, UTC."""
+
+    ts_us: int = 0
+
+
 class Delivered(msgspec.Struct, frozen=True, gc=False):
     """The part of an envelope that delivery reads."""
 
     op: Op
+    source: CommitTime = CommitTime()
     before: dict[str, bool | int | float | str | None] | None = None
     after: dict[str, bool | int | float | str | None] | None = None
 
@@ -84,9 +90,12 @@ class Headers(msgspec.Struct, frozen=True, gc=False):
         ]
 
 
-def headers_from(pairs: Iterable[tuple[str, bytes | None]] | None) -> Headers:
+KafkaHeaders = dict[str, str | bytes | None] | list[tuple[str, str | bytes | None]] | None
+
+
+def headers_from(pairs: KafkaHeaders) -> Headers:
     """Raises `ValueError` where a record lacks our headers: it was not written by capture."""
-    found: Mapping[str, bytes | None] = dict(pairs or ())
+    found = {name: value.encode() if isinstance(value, str) else value for name, value in dict(pairs or ()).items()}
     position, hash_, schema = (found.get(name) for name in (POSITION_HEADER, HASH_HEADER, SCHEMA_HEADER))
     if position is None or hash_ is None or schema is None:
         raise ValueError("the record has no tr-pos, tr-hash and tr-schema headers")

@@ -5,8 +5,7 @@ it was and a write where it goes, both at the change's position. Collapsing is b
 row which moved twice within a batch leaves nothing behind on the way.
 """
 
-from collections.abc import Iterable, Mapping
-from typing import Protocol
+from collections.abc import Callable, Iterable, Mapping
 
 from changes.canonical import Value
 from changes.envelope import Delivered, Headers
@@ -15,11 +14,8 @@ from changes.record import Record
 from changes.schema import TableSchema
 from changes.target import Target
 
-
-class Placement(Protocol):
-    """A sink's pure rule for where a row goes; ``""`` where the target is one table."""
-
-    def __call__(self, target: Target, row: Mapping[str, Value]) -> str: ...
+Placement = Callable[[Target, Mapping[str, Value]], str]
+"""A sink's pure rule for where a row goes; ``""`` where the target is one table."""
 
 
 def expand(

@@ -1,0 +1,1 @@
+"""Proof that the stores hold what MySQL holds."""

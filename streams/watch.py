@@ -1,0 +1,193 @@
+"""How far everything is: what MySQL has committed, what capture has published, what each lane has applied."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import msgspec
+from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, KafkaError, KafkaException, TopicPartition
+from confluent_kafka.admin import AdminClient
+
+from changes.errors import Transient
+from changes.progress import Offsets, Positions, SnapshotState, fold, internal_topic
+from changes.topology import Topology
+from streams.capture.snapshot import executed
+from streams.deliver.lane import group_of
+from streams.kafka import OPERATION_SECONDS, KafkaUrl, classified
+from streams.mysql import MysqlUrl, session
+from streams.preflight import Flavour
+
+_TAIL = 4000
+
+
+@dataclass(frozen=True)
+class LaneId:
+    """One lane and the topics it reads."""
+
+    version: str
+    sink: str
+    tier: str
+    topics: tuple[str, ...]
+
+    @property
+    def group(self) -> str:
+        return group_of(self.version, self.sink, self.tier)
+
+
+def lanes_of(topology: Topology, version: str, sinks: Sequence[str] = ()) -> list[LaneId]:
+    """The lanes that a version's targets need, in the order of the file; only those of ``sinks`` where given."""
+    topics: dict[tuple[str, str], dict[str, None]] = {}
+    for target in topology.targets(version):
+        if not sinks or target.sink in sinks:
+            topics.setdefault((target.sink, target.tier.name), {})[topology.topic(version, target.table)] = None
+    return [LaneId(version, sink, tier, tuple(names)) for (sink, tier), names in topics.items()]
+
+
+def committed_ordinal(url: MysqlUrl) -> int:
+    """How many transactions MySQL has committed by now."""
+    with session(url) as connection:
+        return executed(connection, mariadb=Flavour.of(connection).mariadb).ordinal
+
+
+class PositionsTail:
+    """The positions topic, followed. Blocking; not safe for several threads."""
+
+    def __init__(self, url: KafkaUrl, version: str) -> None:
+        self._topic = internal_topic(version, "positions")
+        self._consumer = Consumer(
+            url.config(
+                group_id=f"{version}.tailrace.watch",
+                enable_auto_commit=False,
+                isolation_level="read_committed",
+                auto_offset_reset="latest",
+                fetch_wait_max_ms=50,
+            )
+        )
+        self._assigned = False
+        self.last: Positions | None = None
+        self.ends: Offsets = {}
+        self.snapshots: Mapping[str, SnapshotState] = {}
+        self._whole = False
+
+    def poll(self, timeout: float) -> bool:
+        """Take in what has come; whether there was anything. Waits at most ``timeout`` seconds for it.
+
+        Raises `Transient` where Kafka cannot be reached.
+        """
+        try:
+            if not self._assigned:
+                self._assign()
+            messages = self._consumer.consume(500, timeout)
+        except KafkaException as error:
+            raise classified(error.args[0], "reading positions") from error
+        for message in messages:
+            value = message.value()
+            if message.error() is None and value is not None:
+                self._take(msgspec.json.decode(value, type=Positions))
+        return bool(messages)
+
+    def _assign(self) -> None:
+        low, high = self._consumer.get_watermark_offsets(TopicPartition(self._topic, 0), timeout=OPERATION_SECONDS)
+        self._consumer.assign([TopicPartition(self._topic, 0, max(low, high - _TAIL))])
+        self._assigned = True
+
+    def _take(self, record: Positions) -> None:
+        self._whole = self._whole or record.full
+        if self._whole:
+            self.ends = fold(self.ends, record)
+            self.last = record
+        if record.full:
+            self.snapshots = record.snapshots
+
+    def close(self) -> None:
+        self._consumer.close()
+
+
+class GroupOffsets:
+    """What consumer groups have committed."""
+
+    def __init__(self, url: KafkaUrl) -> None:
+        self._admin = AdminClient(url.config())
+
+    def of(self, lane: LaneId, ends: Offsets) -> Offsets:
+        """Committed offsets of the lane's partitions that ``ends`` names; 0 for one without.
+
+        Raises `Transient` where Kafka cannot be reached.
+        """
+        wanted = [TopicPartition(topic, part) for topic, part in ends if topic in lane.topics]
+        if not wanted:
+            return {}
+        request = [ConsumerGroupTopicPartitions(lane.group, wanted)]
+        try:
+            result = self._admin.list_consumer_group_offsets(request)[lane.group].result(OPERATION_SECONDS)
+        except KafkaException as error:
+            if error.args[0].code() == KafkaError.GROUP_ID_NOT_FOUND:
+                return {(part.topic, part.partition): 0 for part in wanted}
+            raise classified(error.args[0], f"asking how far `{lane.group}` is") from error
+        return {(part.topic, part.partition): max(0, part.offset) for part in result.topic_partitions}
+
+
+def behind(lane: LaneId, ends: Offsets, committed: Offsets) -> int:
+    """How many offsets the lane has yet to pass."""
+    return sum(
+        max(0, end - committed.get((topic, part), 0)) for (topic, part), end in ends.items() if topic in lane.topics
+    )
+
+
+@dataclass(frozen=True)
+class Waited:
+    """``waiting`` holds the lanes that had not passed when time ran out; ``filling`` the tables still being filled."""
+
+    ordinal: int
+    position: str
+    waiting: dict[str, int]
+    filling: list[str]
+    captured: bool
+
+    @property
+    def done(self) -> bool:
+        return self.captured and not self.waiting and not self.filling
+
+
+def wait(
+    mysql: MysqlUrl,
+    kafka: KafkaUrl,
+    lanes: Sequence[LaneId],
+    *,
+    version: str,
+    timeout: float,
+    progress: Callable[[Waited], None] = lambda _: None,
+) -> Waited:
+    """Return once everything committed before this call is applied by every lane, or after ``timeout`` seconds.
+
+    A lane has passed a position when its committed offsets have reached every end that capture published for it.
+    """
+    deadline = time.monotonic() + timeout
+    wanted = committed_ordinal(mysql)
+    tail, groups = PositionsTail(kafka, version), GroupOffsets(kafka)
+    try:
+        state = Waited(wanted, "", {lane.group: 0 for lane in lanes}, [], False)
+        while True:
+            state = _look(tail, groups, lanes, wanted, state)
+            if state.done or time.monotonic() >= deadline:
+                return state
+            progress(state)
+    finally:
+        tail.close()
+
+
+def _look(tail: PositionsTail, groups: GroupOffsets, lanes: Sequence[LaneId], wanted: int, before: Waited) -> Waited:
+    try:
+        tail.poll(0.05)
+        if tail.last is None:
+            return before
+        filling = [name for name, state in tail.snapshots.items() if state.state == "running"]
+        captured = tail.last.ordinal >= wanted and bool(tail.snapshots)
+        if not captured or filling:
+            return Waited(wanted, tail.last.position, before.waiting, filling, captured)
+        ends = dict(tail.ends)
+        left = {lane.group: behind(lane, ends, groups.of(lane, ends)) for lane in lanes}
+        return Waited(wanted, tail.last.position, {g: n for g, n in left.items() if n}, [], True)
+    except Transient:
+        time.sleep(0.2)  # the broker is away: the deadline decides
+        return before

@@ -1,0 +1,124 @@
+"""The processes of a version: ``python -m tailrace.worker capture|deliver VERSION``.
+
+Started and watched by `tailrace.pipeline`. A worker ends when it is told to (SIGTERM, SIGINT), and when whoever
+started it is gone: its standard input is a pipe that nobody writes to, and that closes with its parent.
+"""
+
+import asyncio
+import logging
+import os
+import random
+import signal
+import sys
+import threading
+import time
+from dataclasses import asdict
+from pathlib import Path
+
+from changes.errors import Misconfigured, Transient
+from changes.topology import Topology
+from streams.capture.capture import Capture
+from streams.deliver.deliver import Deliver
+from streams.kafka import KafkaUrl
+from streams.mysql import MysqlUrl
+from tailrace.declared import read_topology
+from tailrace.endpoints import endpoints_of
+from tailrace.logs import set_up
+from tailrace.places import home
+from tailrace.reports import Reports
+
+log = logging.getLogger("tailrace.worker")
+
+GRACE_SECONDS = 15
+FIRST_WAIT, LONGEST_WAIT = 0.2, 5.0
+REFUSED_WAIT = 5.0
+
+
+def capture(topology: Topology, version: str, stop: threading.Event, reports: Reports) -> None:
+    """Capture, begun again from its checkpoint whenever a server goes away."""
+    endpoints = endpoints_of(topology, version)
+    mysql, kafka = MysqlUrl.parse(endpoints["mysql"]), KafkaUrl.parse(endpoints["kafka"])
+    state = {"state": "running", "reason": ""}
+    threading.Thread(target=_report_capture, args=(reports, state, stop), daemon=True).start()
+    wait = FIRST_WAIT
+    while not stop.is_set():
+        began = time.monotonic()
+        try:
+            state |= {"state": "running", "reason": ""}
+            Capture(topology, version, mysql, kafka, stop).run()
+        except Transient as error:
+            wait = FIRST_WAIT if time.monotonic() - began > 10 * LONGEST_WAIT else min(wait * 2, LONGEST_WAIT)
+            state |= {"state": "waiting", "reason": str(error)}
+            log.warning("capture waits: %s", error)
+            stop.wait(wait * random.uniform(0.5, 1.0))  # noqa: S311 - jitter, no secret
+        except Misconfigured as error:
+            if state["reason"] != str(error):
+                log.error("capture is stopped: %s", error)
+            state |= {"state": "stopped", "reason": str(error)}
+            stop.wait(REFUSED_WAIT)
+
+
+def _report_capture(reports: Reports, state: dict[str, str], stop: threading.Event) -> None:
+    while not stop.is_set():
+        reports.write("capture", state)
+        stop.wait(1.0)
+
+
+async def deliver(topology: Topology, version: str, stop: threading.Event, reports: Reports, sinks: list[str]) -> None:
+    """All lanes, or those of ``sinks``."""
+    endpoints = endpoints_of(topology, version)
+    worker = Deliver(topology, version, KafkaUrl.parse(endpoints["kafka"]), endpoints, sinks=sinks)
+    ended = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def relay() -> None:
+        stop.wait()
+        loop.call_soon_threadsafe(ended.set)
+
+    threading.Thread(target=relay, daemon=True).start()
+    name = "deliver" if not sinks else f"deliver-{'-'.join(sorted(sinks))}"
+    await worker.run(ended, lambda: reports.write(name, {"lanes": [asdict(lane.stats) for lane in worker.lanes]}))
+
+
+def main(arguments: list[str]) -> int:
+    """``capture|deliver VERSION [SINK…]``."""
+    role, version, *sinks = arguments
+    set_up(f"{version} {role}")
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    threading.Thread(target=_end_with_parent, args=(stop,), daemon=True).start()
+    topology = read_topology(Path(os.environ.get("TAILRACE_TOPICS", "topics.yaml")))
+    reports = Reports(home(), version)
+    try:
+        if role == "capture":
+            capture(topology, version, stop, reports)
+        else:
+            asyncio.run(_until_ready(topology, version, stop, reports, sinks))
+    except Misconfigured as error:
+        log.error("%s", error)
+        return 78
+    return 0
+
+
+async def _until_ready(
+    topology: Topology, version: str, stop: threading.Event, reports: Reports, sinks: list[str]
+) -> None:
+    while not stop.is_set():
+        try:
+            await deliver(topology, version, stop, reports, sinks)
+        except Transient as error:
+            log.warning("delivery waits: %s", error)
+            await asyncio.sleep(1.0)
+
+
+def _end_with_parent(stop: threading.Event) -> None:
+    while os.read(0, 1024):
+        pass
+    stop.set()
+    time.sleep(GRACE_SECONDS)
+    os._exit(1)  # whatever hangs, hangs with nobody to stop it
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
