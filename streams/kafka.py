@@ -146,6 +146,7 @@ def read_topic(
             enable_partition_eof=True,
             isolation_level="read_committed",
             auto_offset_reset="error",
+            fetch_wait_max_ms=10,
         )
     )
     try:
@@ -153,18 +154,22 @@ def read_topic(
         if metadata.error is not None:
             raise classified(metadata.error, f"reading topic `{topic}`")
         assignment = []
+        highs = {}
         for number in [partition] if partition is not None else sorted(metadata.partitions):
             low, high = consumer.get_watermark_offsets(TopicPartition(topic, number), timeout=OPERATION_SECONDS)
             first = low if start is None else max(low, min(high, start(low, high)))
+            highs[number] = high
             assignment.append(TopicPartition(topic, number, first))
         consumer.assign(assignment)
         open_partitions = {part.partition for part in assignment}
         while open_partitions:
-            messages = consumer.consume(1000, OPERATION_SECONDS if len(open_partitions) == 0 else 0.2)
-            for message in messages:
+            for message in consumer.consume(1000, 0.1):
                 error = message.error()
                 if error is None:
                     yield message
+                    # a topic that is written to all the time never shows its end: what was there at first will do
+                    if (message.offset() or 0) >= highs[message.partition()] - 1:
+                        open_partitions.discard(message.partition())
                 elif error.code() == KafkaError._PARTITION_EOF:
                     open_partitions.discard(message.partition())
                 elif not error.retriable():

@@ -20,7 +20,8 @@ def topic_specs(topology: Topology, version: str) -> list[TopicSpec]:
         )
         for table in topology.declared.tables
     ]
-    small = {"segment.bytes": str(16 << 20), "min.cleanable.dirty.ratio": "0.1"}
+    # small segments that are cleaned soon: this topic is read whole at every start
+    small = {"segment.bytes": str(16 << 20), "segment.ms": "600000", "min.cleanable.dirty.ratio": "0.1"}
     return [
         *changes,
         TopicSpec(internal_topic(version, "checkpoint"), 1, {"cleanup.policy": "compact", **small}),

@@ -47,6 +47,7 @@ class Journal:
         self._failed: KafkaError | None = None
         self._open = False
         self._full_at_ms = 0
+        self._saved: object = None
         self._producer = Producer(
             url.config(
                 transactional_id=f"{version}.capture",
@@ -135,7 +136,10 @@ class Journal:
             snapshots=dict(snapshots) if full else {},
         )
         self._produce(self._positions, b"positions", msgspec.json.encode(record), [], self._checked)
-        self._produce(self._checkpoints, b"stream", msgspec.json.encode(checkpoint), [], self._checked)
+        progress = (checkpoint.executed, checkpoint.epoch, checkpoint.partial)
+        if progress != self._saved:  # while nothing happens, only positions are published
+            self._produce(self._checkpoints, b"stream", msgspec.json.encode(checkpoint), [], self._checked)
+            self._saved = progress
         try:
             self._producer.commit_transaction(OPERATION_SECONDS)
         except KafkaException as error:

@@ -1,0 +1,29 @@
+# `make run` shows the whole thing on sample data; `make test` is what has to pass before a change goes in.
+# Both make their own virtual environment first (tools/bootstrap.py), which takes a moment only once.
+#
+#   make run ARGS="--once --json"      make test      make fault      make lint
+
+PYTHON ?= python3
+ARGS ?=
+BOOTSTRAP = venv="$$($(PYTHON) tools/bootstrap.py)" && PATH="$$venv/bin:$$PATH" &&
+
+.PHONY: run test fault lint lock clean
+
+run: ## the demonstration; ARGS are handed on to it
+	@$(BOOTSTRAP) tailrace demo $(ARGS)
+
+test: lint ## style, types, layers, then the tests
+	@$(BOOTSTRAP) pytest -m "not long" $(ARGS)
+
+fault: ## the long tests: servers killed, stopped and emptied while writes go on
+	@$(BOOTSTRAP) pytest -m long $(ARGS)
+
+lint: ## style, types and layers only
+	@$(BOOTSTRAP) ruff check && ruff format --check && mypy && lint-imports
+
+lock: ## resolve pyproject.toml anew into requirements.lock
+	@$(BOOTSTRAP) if ! command -v uv >/dev/null; then pip install --quiet uv; fi && tools/lock.sh $(ARGS)
+
+clean: ## forget caches of tools; downloads and virtual environments stay in the user's cache
+	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist *.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
