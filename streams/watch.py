@@ -60,7 +60,6 @@ class PositionsTail:
                 enable_auto_commit=False,
                 isolation_level="read_committed",
                 auto_offset_reset="latest",
-                fetch_wait_max_ms=50,
             )
         )
         self._assigned = False

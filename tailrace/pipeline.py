@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from changes.topology import Topology
+from streams.watch import lanes_of
 from tailrace.endpoints import environment
 
 log = logging.getLogger(__name__)
@@ -47,16 +48,20 @@ class Pipeline:
         sinks: Sequence[str] = (),
         log_file: Path | None = None,
     ) -> None:
-        """``endpoints`` by version; ``log_file`` takes the workers' log lines instead of standard error."""
+        """``endpoints`` by version; ``log_file`` takes the workers' log lines instead of standard error.
+
+        Delivery is a process for each sink: a store whose lane is busy costs the others nothing.
+        """
         self._log = None if log_file is None else log_file.open("ab")
         self.workers = [
             Worker(
-                f"{version}.{role}",
-                [role, version, *(sinks if role == "deliver" else ())],
+                f"{version}.{'.'.join(arguments)}",
+                [arguments[0], version, *arguments[1:]],
                 environment(topology, version, urls) | {"TAILRACE_TOPICS": str(topics.absolute())},
             )
             for version, urls in endpoints.items()
             for role in roles
+            for arguments in _processes_of(topology, version, role, sinks)
         ]
         self._stopping = threading.Event()
         self._watcher = threading.Thread(target=self._watch, name="pipeline", daemon=True)
@@ -125,6 +130,13 @@ class Pipeline:
             _close(process)
         if self._log is not None:
             self._log.close()
+
+
+def _processes_of(topology: Topology, version: str, role: str, sinks: Sequence[str]) -> list[list[str]]:
+    """The arguments of each process that a role needs."""
+    if role != "deliver":
+        return [[role]]
+    return [[role, sink] for sink in dict.fromkeys(lane.sink for lane in lanes_of(topology, version, sinks))]
 
 
 def _close(process: subprocess.Popen[bytes]) -> None:

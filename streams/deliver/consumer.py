@@ -47,7 +47,7 @@ class LaneConsumer:
                 session_timeout_ms=10_000,
                 heartbeat_interval_ms=2_000,
                 max_poll_interval_ms=600_000,
-                fetch_wait_max_ms=50,
+                fetch_wait_max_ms=500,
                 fetch_message_max_bytes=9 << 20,
                 fetch_max_bytes=16 << 20,
                 queued_max_messages_kbytes=32 << 10,

@@ -1,0 +1,103 @@
+"""The whole line on servers of its own: what the tests of this folder drive and break."""
+
+import asyncio
+import os
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+
+from audit.deep import check
+from audit.report import Report
+from changes.topology import Topology
+from streams.kafka import KafkaUrl
+from streams.mysql import MysqlUrl
+from streams.watch import lanes_of, wait
+from tailrace.declared import read_topology
+from tailrace.example.database import connect, run_script
+from tailrace.example.load import load
+from tailrace.pipeline import Pipeline
+
+REPOSITORY = Path(__file__).parents[2]
+
+LEDGER = """
+  - table: tr_ledger
+    key: [id]
+    user: user_id
+    sinks:
+      - {sink: redis,    tier: realtime, place: "ledger:{id}", keep: mirror}
+      - {sink: postgres, tier: realtime}
+      - {sink: sqlite,   tier: local}
+"""
+
+
+def topics_with_ledger(folder: Path) -> Path:
+    """The repository's declaration with the test's ledger added."""
+    path = folder / "topics.yaml"
+    path.write_text((REPOSITORY / "topics.yaml").read_text() + LEDGER)
+    return path
+
+
+@dataclass
+class Line:
+    """A running pipeline. ``endpoints`` are the version's."""
+
+    topology: Topology
+    endpoints: dict[str, str]
+    pipeline: Pipeline
+    version: str = "future"
+
+    @property
+    def mysql(self) -> MysqlUrl:
+        return MysqlUrl.parse(self.endpoints["mysql"])
+
+    @property
+    def kafka(self) -> KafkaUrl:
+        return KafkaUrl.parse(self.endpoints["kafka"])
+
+    def settle(self, timeout: float = 120.0) -> str:
+        """Wait until everything committed by now is applied; the position."""
+        lanes = lanes_of(self.topology, self.version)
+        waited = wait(self.mysql, self.kafka, lanes, version=self.version, timeout=timeout)
+        assert waited.done, f"not settled: {waited}"
+        return waited.position
+
+    def check(self) -> Report:
+        return asyncio.run(check(self.topology, self.version, self.mysql, self.endpoints, position=self.settle()))
+
+    def kill_one(self, rng: Random) -> str:
+        """SIGKILL a random process of the pipeline; its name."""
+        while not (pids := self.pipeline.pids()):
+            time.sleep(0.05)
+        name = rng.choice(sorted(pids))
+        os.kill(pids[name], signal.SIGKILL)
+        return name
+
+
+def prepared(endpoints: dict[str, str], rows: int) -> None:
+    """The example's tables with ``rows`` rows, and an empty ledger."""
+    load(endpoints["mysql"], rows, 1)
+    connection = connect(endpoints["mysql"])
+    try:
+        run_script(connection, "ledger.sql")
+    finally:
+        connection.close()
+
+
+@contextmanager
+def line(endpoints: dict[str, str], folder: Path, *, rows: int) -> Iterator[Line]:
+    """A pipeline over filled servers, stopped behind the block."""
+    prepared(endpoints, rows)
+    topics = topics_with_ledger(folder)
+    topology = read_topology(topics)
+    pipeline = Pipeline(topology, {"future": endpoints}, topics=topics, log_file=folder / "pipeline.log")
+    pipeline.start()
+    try:
+        running = Line(topology, endpoints, pipeline)
+        running.settle()
+        yield running
+    finally:
+        pipeline.stop()

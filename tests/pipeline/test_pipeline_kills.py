@@ -1,0 +1,83 @@
+"""Whatever is killed, whenever: every store ends as MySQL's history dictates, and the topics tell it once."""
+
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from random import Random
+
+import pytest
+from ledger_topic import faults, told
+from line import Line, line
+
+from tailrace.example.database import connect
+from tailrace.example.traffic import Traffic, read_truth
+from tailrace.stack import Stack
+
+RATE = 300.0
+PAUSE_SECONDS = (0.3, 2.0)
+
+
+@pytest.fixture(scope="module")
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """Servers that no other test writes to."""
+    stack = Stack(tmp_path_factory.mktemp("kills") / "stack", environ={"HOME": str(Path.home())}, report=print)
+    stack.up()
+    try:
+        yield stack
+    finally:
+        stack.down()
+
+
+def killed_and_compared(running: Line, kills: int, seed: int) -> dict[str, object]:
+    """Traffic with random kills among it; what was found afterwards."""
+    rng = Random(seed)
+    traffic = Traffic(running.endpoints["mysql"], rate=RATE, seed=seed, ledger=True, workers=2)
+    traffic.start()
+    names = []
+    try:
+        for _ in range(kills):
+            time.sleep(rng.uniform(*PAUSE_SECONDS))
+            names.append(running.kill_one(rng))
+        time.sleep(1.0)
+        traffic.pause()
+        stats = traffic.stats()
+    finally:
+        traffic.stop()
+    report = running.check()
+    connection = connect(running.endpoints["mysql"])
+    try:
+        truth = list(read_truth(connection))
+    finally:
+        connection.close()
+    keys = told(running.kafka, running.topology.topic(running.version, "tr_ledger"))
+    return {
+        "kills": {name: names.count(name) for name in sorted(set(names))},
+        "changes": stats.changes,
+        "rate": round(stats.rate, 1),
+        "verdict": report.verdict,
+        "rows": sum(result.compared for result in report.results),
+        "different": sum(result.different for result in report.results),
+        "ledger_keys": len(keys),
+        "ledger_changes": sum(one.changes for one in keys.values()),
+        "ledger_faults": faults(keys, truth),
+    }
+
+
+def assert_right(found: dict[str, object]) -> None:
+    print(json.dumps(found))
+    assert found["ledger_faults"] == []
+    assert found["verdict"] == "equal"
+    assert found["ledger_changes"], "the ledger was never written"
+
+
+def test_a_few_kills_under_traffic_leave_every_store_equal(servers: Stack, tmp_path: Path) -> None:
+    with line(servers.endpoints()["future"], tmp_path, rows=1000) as running:
+        assert_right(killed_and_compared(running, kills=6, seed=7))
+
+
+@pytest.mark.long
+@pytest.mark.timeout(900)
+def test_fifty_kills_under_traffic_leave_every_store_equal(servers: Stack, tmp_path: Path) -> None:
+    with line(servers.endpoints()["future"], tmp_path, rows=5000) as running:
+        assert_right(killed_and_compared(running, kills=50, seed=20250913))
