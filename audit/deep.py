@@ -14,7 +14,7 @@ from pymysql.cursors import SSCursor
 from audit.compare import Comparison, Expectation, differing, judge, left_over, named
 from audit.report import Difference, Report, Result, Verdict, overall
 from changes.canonical import Value, compiled
-from changes.errors import Misconfigured, Transient
+from changes.errors import Misconfigured, Rejected, Transient
 from changes.key import Key, key_of
 from changes.schema import TableSchema
 from changes.target import Target
@@ -95,8 +95,16 @@ def _expectations(topology: Topology, mysql: MysqlUrl, table: str, targets: Sequ
         for row in _scan(connection, full, schema.key):
             key, whole = key_of(schema, row), hash_whole(row)
             for one in expected:
-                one.add(SPECS[one.target.sink].place_of(one.target, row), key, row, whole)
+                one.add(_place(one.target, row), key, row, whole)
     return expected
+
+
+def _place(target: Target, row: Mapping[str, Value]) -> str:
+    """Where the row should be; a row that has no place in the store was parked, and is missed there."""
+    try:
+        return SPECS[target.sink].place_of(target, row)
+    except Rejected:
+        return ""
 
 
 def _schema(

@@ -30,7 +30,7 @@ JSON     j    keys sorted, no spaces, numbers as ``<digits>e<exponent>`` without
 import base64
 import struct
 from collections.abc import Callable, Iterable, Mapping
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Any
 
 import xxhash
@@ -100,26 +100,43 @@ def _name_bytes(column: Column) -> bytes:
 
 
 def _integer(value: Any) -> bytes:
-    return b"%d" % int(value)
+    number = int(value)
+    if number != value and not isinstance(value, str):
+        raise ValueError(f"{value!r} is not an integer")
+    return b"%d" % number
+
+
+_BOOLEANS: dict[Any, bytes] = {
+    **dict.fromkeys((True, "t", "true", "1", b"\1"), b"1"),
+    **dict.fromkeys((False, "f", "false", "0", b"\0"), b"0"),
+}
 
 
 def _boolean(value: Any) -> bytes:
-    if isinstance(value, str):
-        value = {"t": 1, "f": 0, "true": 1, "false": 0, "1": 1, "0": 0}[value]
-    return b"1" if value else b"0"
+    digit = _BOOLEANS.get(value)
+    if digit is None:
+        raise ValueError(f"{value!r} is neither true nor false")
+    return digit
 
 
 def _decimal(value: Any) -> bytes:
     text = value if isinstance(value, str) else format(Decimal(value), "f")
     if "e" in text or "E" in text:
-        text = format(Decimal(text), "f")
-    negative = text[:1] == "-"
-    whole, _, fraction = text.lstrip("+-").partition(".")
-    whole, fraction = whole.lstrip("0") or "0", fraction.rstrip("0")
+        text = format(_exact(text), "f")
+    sign = text[:1]
+    whole, _, fraction = (text[1:] if sign in {"-", "+"} else text).partition(".")
     if not (whole + fraction).isdigit():
         raise ValueError(f"{value!r} is not a decimal number")
+    whole, fraction = whole.lstrip("0") or "0", fraction.rstrip("0")
     digits = f"{whole}.{fraction}" if fraction else whole
-    return f"-{digits}".encode() if negative and digits != "0" else digits.encode()
+    return (f"-{digits}" if sign == "-" and digits != "0" else digits).encode("ascii")
+
+
+def _exact(text: str) -> Decimal:
+    try:
+        return Decimal(text)
+    except InvalidOperation as error:
+        raise ValueError(f"`{text}` is not a decimal number") from error
 
 
 def _double(value: Any) -> bytes:
@@ -166,7 +183,7 @@ def canonical_json(text: str | bytes) -> bytes:
 
 
 def _number(text: str) -> str:
-    sign, digits, exponent = Decimal(text).as_tuple()
+    sign, digits, exponent = _exact(text).as_tuple()
     body = "".join(map(str, digits)).lstrip("0")
     if not body:
         return "0"

@@ -58,6 +58,6 @@ def to_text(position: int) -> str:
 
 def from_text(text: str | bytes) -> int:
     """The inverse of `to_text`; raises `ValueError` on anything else."""
-    if len(text) != TEXT_WIDTH:
+    if len(text) != TEXT_WIDTH or not text.isdigit() or not text.isascii():  # `int` takes signs and underscores too
         raise ValueError(f"a position has {TEXT_WIDTH} digits, not {text!r}")
     return int(text)

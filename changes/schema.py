@@ -41,7 +41,7 @@ class Column(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def unsigned(self) -> bool:
-        return self.type.endswith("unsigned")
+        return " unsigned" in self.type and self.kind is not Kind.TEXT
 
     @property
     def arguments(self) -> tuple[int, ...]:

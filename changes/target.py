@@ -45,6 +45,7 @@ class Target(msgspec.Struct, frozen=True, gc=False):
             self.place,
             self.keep,
             self.keep_for,
+            self.user,
             sorted(self.hidden),
             None if self.only is None else sorted(self.only),
         )

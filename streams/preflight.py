@@ -1,5 +1,6 @@
 """Whether a source can be captured rightly: every reason why not, each with the statement that mends it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +21,8 @@ _VARIABLES = {
     "gtid_strict_mode": ("ON", "SET GLOBAL gtid_strict_mode = ON"),
     "log_bin_compress": ("OFF", "SET GLOBAL log_bin_compress = OFF"),
 }
+_ABSENT = {"binlog_row_value_options": ""}
+"""What a server that does not know a variable does."""
 _ON_MARIADB = {"gtid_strict_mode", "log_bin_compress"}
 _ON_MYSQL = {"gtid_mode", "binlog_row_value_options"}
 _CASCADES_IN_BINLOG_SINCE = (9, 6)
@@ -61,23 +64,25 @@ def _one(cursor: Cursor) -> Any:
 
 
 def _variables(connection: Connection, flavour: Flavour) -> list[str]:
-    problems = []
     with connection.cursor() as cursor:
         cursor.execute("SHOW GLOBAL VARIABLES WHERE Variable_name IN %s", (list(_VARIABLES),))
         found = {str(name).lower(): str(value) for name, value in cursor.fetchall()}
         cursor.execute("SELECT @@global.server_id")
         server_id = _one(cursor)
-    for name, (wanted, mend) in _VARIABLES.items():
-        if name in (_ON_MYSQL if flavour.mariadb else _ON_MARIADB):
-            continue
-        if name not in found and name == "binlog_row_value_options":
-            continue
-        value = found.get(name, "absent")
-        if value.upper() != wanted:
-            problems.append(f"`{name}` is `{value}`, capture needs `{wanted}`: {mend}")
+    problems = variable_problems(found, flavour)
     if not server_id:
         problems.append("`server_id` is 0, so nobody may replicate from it: SET PERSIST server_id = 1")
     return problems
+
+
+def variable_problems(found: Mapping[str, str], flavour: Flavour) -> list[str]:
+    """What is wrong with a server's global variables, given by name in small letters. Pure."""
+    foreign = _ON_MYSQL if flavour.mariadb else _ON_MARIADB
+    return [
+        f"`{name}` is `{value}`, capture needs `{wanted}`: {mend}"
+        for name, (wanted, mend) in _VARIABLES.items()
+        if name not in foreign and (value := found.get(name, _ABSENT.get(name, "absent"))).upper() != wanted
+    ]
 
 
 def _grants(connection: Connection) -> list[str]:

@@ -12,6 +12,7 @@ import zstandard
 
 from changes.canonical import Value
 from changes.errors import Misconfigured
+from streams.binlog.broken import TRIPS, refusing
 from streams.binlog.table_map import TableMap, lenenc
 
 QUERY, ROTATE, FORMAT_DESCRIPTION, XID, TABLE_MAP, HEARTBEAT = 2, 4, 15, 16, 19, 27
@@ -74,6 +75,7 @@ def without_checksum(data: bytes) -> bytes:
     return body if zlib.crc32(body) == checksum else data
 
 
+@refusing
 def gtid(data: bytes) -> tuple[str, int]:
     """A GTID event's name and, in microseconds since 1970, when the transaction was committed where it was made.
 
@@ -90,6 +92,7 @@ def gtid(data: bytes) -> tuple[str, int]:
     return name, immediate
 
 
+@refusing
 def mariadb_gtid(data: bytes, server_id: int) -> tuple[str, bool]:
     """The transaction's name, and whether it stands alone (DDL: no COMMIT follows)."""
     sequence = int.from_bytes(data[HEADER : HEADER + 8], "little")
@@ -97,11 +100,13 @@ def mariadb_gtid(data: bytes, server_id: int) -> tuple[str, bool]:
     return f"{domain}-{server_id}-{sequence}", bool(data[HEADER + 12] & 1)
 
 
+@refusing
 def rotate(data: bytes) -> tuple[str, int]:
     """The next file, and where in it the next event stands."""
     return data[HEADER + 8 :].decode(), int.from_bytes(data[HEADER : HEADER + 8], "little")
 
 
+@refusing
 def heartbeat(data: bytes, head: Header) -> tuple[str, int]:
     """The file and offset that the server has reached, sent while there is nothing else to send."""
     if head.type == HEARTBEAT:
@@ -117,6 +122,7 @@ def heartbeat(data: bytes, head: Header) -> tuple[str, int]:
     return file, offset
 
 
+@refusing
 def query(data: bytes) -> tuple[str, str]:
     """A statement's default database and text; bytes that are not UTF-8 are replaced, for nothing depends on them."""
     database_size = data[HEADER + 8]
@@ -128,6 +134,17 @@ def query(data: bytes) -> tuple[str, str]:
 
 def payload(data: bytes) -> Iterator[bytes]:
     """The events inside a transaction written with ``binlog_transaction_compression=ON``."""
+    plain, at = _unfolded(data), 0
+    while at < len(plain):
+        length = int.from_bytes(plain[at + 9 : at + 13], "little")
+        if not HEADER <= length <= len(plain) - at:
+            raise ValueError(f"an event inside a compressed transaction has {length} bytes of {len(plain) - at}")
+        yield plain[at : at + length]
+        at += length
+
+
+@refusing
+def _unfolded(data: bytes) -> bytes:
     at, size, compression = HEADER, 0, 0
     while data[at]:
         field, (length, start) = data[at], lenenc(data, at + 1)
@@ -137,19 +154,14 @@ def payload(data: bytes) -> Iterator[bytes]:
             compression = lenenc(data, start)[0]
         at = start + length
     body = data[at + 1 : at + 1 + size]
-    if compression == 0:
-        plain = zstandard.ZstdDecompressor().decompress(body, max_output_size=LARGEST_PAYLOAD)
-    elif compression == 255:
-        plain = body
-    else:
+    if compression == 255:
+        return body
+    if compression != 0:
         raise Misconfigured(f"a transaction is compressed by method {compression}, which is not known")
-    at = 0
-    while at < len(plain):
-        length = int.from_bytes(plain[at + 9 : at + 13], "little")
-        if length < HEADER:
-            raise ValueError("an event inside a compressed transaction is too short")
-        yield plain[at : at + length]
-        at += length
+    unfolded = zstandard.frame_content_size(body)  # memory for it is taken before anything is read
+    if unfolded > LARGEST_PAYLOAD:
+        raise ValueError(f"a compressed transaction would unfold to {unfolded} bytes")
+    return zstandard.ZstdDecompressor().decompress(body, max_output_size=LARGEST_PAYLOAD)
 
 
 def rows_table(data: bytes) -> int:
@@ -189,7 +201,7 @@ def rows(data: bytes, type_: int, table: TableMap) -> Iterator[RowChange]:
             else:
                 after, at = table.read_image(data, at, present_after)
                 yield first, after
-    except (IndexError, UnicodeDecodeError) as error:
+    except (*TRIPS, UnicodeDecodeError) as error:
         raise ValueError(f"a row event of `{table.table}` cannot be read: {error}") from error
     if at != len(data):
         raise ValueError(f"a row event of `{table.table}` has {len(data) - at} bytes too few or too many")

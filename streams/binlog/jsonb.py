@@ -1,12 +1,13 @@
 """MySQL's binary JSON, as JSON text.
 
-Format: `sql-common/json_binary.h` of the MySQL server. Doubles are written in their shortest form, opaque dates,
-times and decimals as MySQL's own `CAST(… AS CHAR)` writes them, other opaque values as
+Format: `sql-common/json_binary.h` of the MySQL server. Doubles are written in their shortest form, opaque dates and
+times as MySQL's own `CAST(… AS CHAR)` writes them, decimals too (see `fraction_text`), other opaque values as
 ``base64:type<number>:<base64>``; keys stand in stored order.
 """
 
 import base64
 import struct
+from decimal import Decimal
 
 from changes import jsontext
 from streams.binlog.decimal import read_decimal
@@ -48,6 +49,23 @@ def json_text(data: bytes) -> str:
 def double_text(value: float) -> str:
     """A double as JSON: always with a point or an exponent, so that it reads back as a double."""
     return repr(value).replace("e+", "e")
+
+
+def fraction_text(number: str) -> str:
+    """One spelling for a number with a point or an exponent, be it a double or a decimal: a SELECT does not tell which.
+
+    From 0.0001 up to 10^16 plain digits stand as they are, the zeros that end a decimal too; beyond, where MySQL
+    and Python spell a double differently, it is ``d.ddde<exponent>`` without such zeros. No digit is ever lost.
+    """
+    if "e" in number or "E" in number:
+        return double_text(float(number))
+    sign, digits, exponent = Decimal(number).as_tuple()
+    kept = "".join(map(str, digits)).rstrip("0")
+    magnitude = len(digits) - 1 + int(exponent)
+    if not kept or -5 < magnitude < 16:
+        return number
+    mantissa = f"{kept[0]}.{kept[1:]}" if kept[1:] else kept
+    return f"{'-' if sign else ''}{mantissa}e{f'-{-magnitude:02d}' if magnitude < 0 else magnitude}"
 
 
 def _write(type_: int, data: memoryview, out: list[str]) -> None:
@@ -128,7 +146,8 @@ def _variable_length(data: memoryview, start: int) -> tuple[int, int]:
 
 def _opaque(type_: int, data: bytes) -> str:
     if type_ == _TYPE_DECIMAL:
-        return read_decimal(data[2:], data[0], data[1])
+        text = read_decimal(data[2:], data[0], data[1])
+        return fraction_text(text) if "." in text else text
     if type_ in {_TYPE_DATE, _TYPE_DATETIME, _TYPE_TIMESTAMP, _TYPE_TIME}:
         return f'"{_packed_time(type_, struct.unpack("<q", data)[0])}"'
     return _quote(f"base64:type{type_}:{base64.b64encode(data).decode()}")
@@ -149,4 +168,4 @@ def _packed_time(type_: int, packed: int) -> str:
 
 def compact(text: str) -> str:
     """JSON text from a SELECT in the very bytes that `json_text` gives for the same stored value."""
-    return jsontext.write(jsontext.parse(text, double=lambda number: double_text(float(number))))
+    return jsontext.write(jsontext.parse(text, double=fraction_text))

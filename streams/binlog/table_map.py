@@ -12,6 +12,7 @@ from changes.canonical import Value
 from changes.errors import Misconfigured
 from changes.schema import Column, Kind, TableSchema, kind_of
 from streams.binlog import values
+from streams.binlog.broken import refusing
 from streams.binlog.charsets import BINARY_COLLATION, Collations
 
 _NUMERIC = {
@@ -24,7 +25,8 @@ _NUMERIC = {
     values.FLOAT,
     values.DOUBLE,
 }
-_CHARACTER = {values.VARCHAR, values.VAR_STRING, values.STRING, values.BLOB}
+_CHARACTER = {values.VARCHAR, values.VAR_STRING, values.STRING, values.BLOB, values.VECTOR}
+"""The columns that collations are listed for; VECTOR is a blob underneath and counted too, GEOMETRY is not."""
 _LISTED = {values.ENUM, values.SET}
 _INTEGER_NAMES = {
     values.TINY: "tinyint",
@@ -108,15 +110,16 @@ _Filler = Callable[[bytes, list[_Raw]], None]
 
 def lenenc(data: bytes, at: int) -> tuple[int, int]:
     """A length-encoded integer of MySQL's protocol, and the offset behind it."""
-    first = data[at]
+    first = data[at] if at < len(data) else 0xFF
     if first < 0xFB:
         return first, at + 1
     size = {0xFC: 2, 0xFD: 3, 0xFE: 8}.get(first)
-    if size is None:
-        raise ValueError("a length-encoded integer starts with 0xFB or 0xFF")
+    if size is None or at + size >= len(data):
+        raise ValueError("a length-encoded integer is cut off, or starts with 0xFB or 0xFF")
     return int.from_bytes(data[at + 1 : at + 1 + size], "little"), at + 1 + size
 
 
+@refusing
 def parse_table_map(data: bytes, at: int, collations: Collations) -> TableMap:
     """``at`` is the offset behind the common event header."""
     table_id = int.from_bytes(data[at : at + 6], "little")
@@ -143,6 +146,7 @@ def parse_table_map(data: bytes, at: int, collations: Collations) -> TableMap:
     return TableMap(table_id, database, table, TableSchema(database, table, columns, ()), readers)
 
 
+@refusing
 def peek_name(data: bytes, at: int) -> tuple[int, str, str]:
     """Only (table id, database, table): enough to skip the tables that nobody declared."""
     table_id = int.from_bytes(data[at : at + 6], "little")

@@ -7,6 +7,7 @@ from typing import Protocol
 import msgspec
 
 from changes.envelope import Delivered, KafkaHeaders, decode, headers_from
+from changes.errors import Rejected
 from changes.expand import Placement, collapse, expand
 from changes.record import Record
 from changes.schema import TableSchema
@@ -61,7 +62,7 @@ def prepare(
         try:
             change = decode(value)
             made = _records(message, change, targets.get(message.topic() or "", ()), schema_of, placement)
-        except (ValueError, KeyError, LookupError, msgspec.MsgspecError) as error:
+        except (ValueError, LookupError, msgspec.MsgspecError, Rejected) as error:
             prepared.unreadable.append((message, f"{type(error).__name__}: {error}"))
             continue
         prepared.changes += 1

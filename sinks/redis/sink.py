@@ -1,0 +1,158 @@
+"""The Redis sink's I/O, over redis.asyncio."""
+
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from typing import Any
+
+from redis import exceptions
+from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+
+from changes.errors import Misconfigured
+from changes.key import Key, key_of
+from changes.record import Outcome, Record, StoredRow
+from changes.schema import TableSchema
+from changes.target import Target
+from sinks.isolate import isolate
+from sinks.redis import statements
+from sinks.redis.errors import classify
+from sinks.redis.place import glob, matches, shape
+
+_PAGE = 1000
+
+
+class RedisSink:
+    """Any number of targets in one database of one server (no cluster), over at most ``connections`` connections.
+
+    Rows are written in the batch's order, `statements.PORTION` at a time, each portion at once or not at all. What a
+    server that lost its memory had acknowledged (``appendfsync everysec``) is not written again by itself: that is
+    for an audit to find.
+    """
+
+    def __init__(self, url: str, *, connections: int = 4, timeout: float = 30.0) -> None:
+        try:
+            pool = BlockingConnectionPool.from_url(
+                url,
+                max_connections=connections,
+                timeout=timeout,
+                socket_timeout=timeout,
+                socket_connect_timeout=10.0,
+                # Retrying is the caller's; a retry in here would hide how often it happens.
+                retry=Retry(NoBackoff(), 0),
+                client_name="tailrace",
+            )
+        except ValueError as error:  # its text may hold a part of the password
+            raise Misconfigured(
+                "Redis: the URL cannot be read: it looks like `redis://user:password@host:port/number`"
+            ) from error
+        self._client = Redis(connection_pool=pool)
+        self._script = ""
+        self._shapes: dict[str, str] = {}
+
+    async def open(self, tables: Sequence[tuple[Target, TableSchema]]) -> None:
+        shapes = dict(self._shapes)
+        for target, _ in tables:
+            other = shapes.setdefault(shape(target.place), target.name)
+            if other != target.name:
+                raise Misconfigured(f"Redis: `{other}` and `{target.name}` would write each other's keys")
+        with _translated():
+            await self._client.ping()
+            self._script = await self._client.script_load(statements.SCRIPT)
+            if any(target.keep == "mirror" for target, _ in tables):
+                await self._refuse_eviction()
+        self._shapes = shapes
+
+    async def _refuse_eviction(self) -> None:
+        """A server that may drop keys is no mirror. Where we may not ask, we trust."""
+        try:
+            policy = (await self._client.config_get("maxmemory-policy")).get("maxmemory-policy", "noeviction")
+        except exceptions.ResponseError:
+            return
+        if policy != "noeviction":
+            raise Misconfigured(
+                f"Redis: the server's `maxmemory-policy` is `{policy}`: it may drop rows that are mirrored."
+                " Set it to `noeviction`, or declare `keep: cache`"
+            )
+
+    async def write(self, batch: Sequence[Record]) -> list[Outcome]:
+        return await isolate(batch, self._attempt)
+
+    async def _attempt(self, records: Sequence[Record]) -> list[Outcome]:
+        calls = [
+            statements.arguments(records[start : start + statements.PORTION])
+            for start in range(0, len(records), statements.PORTION)
+        ]
+        with _translated():
+            try:
+                answers = await self._call(calls)
+            except exceptions.NoScriptError:
+                # The server was restarted or its scripts flushed; portions that went through are repeated.
+                self._script = await self._client.script_load(statements.SCRIPT)
+                answers = await self._call(calls)
+        return [outcome for answer in answers for outcome in statements.outcomes(answer)]
+
+    async def _call(self, calls: Sequence[tuple[list[str], list[str | bytes | int]]]) -> list[list[bytes]]:
+        pipeline = self._client.pipeline(transaction=False)
+        for keys, values in calls:
+            pipeline.evalsha(self._script, len(keys), *keys, *values)
+        # Errors as values: raised by the pipeline they would carry the command, and with it the rows.
+        answers = await pipeline.execute(raise_on_error=False)
+        for answer in answers:
+            if isinstance(answer, Exception):
+                raise answer
+        return answers
+
+    async def read(
+        self, target: Target, schema: TableSchema, wanted: Sequence[tuple[str, Key]]
+    ) -> list[StoredRow | None]:
+        found: list[StoredRow | None] = []
+        for start in range(0, len(wanted), _PAGE):
+            found += await self._read(target, schema, [place for place, _ in wanted[start : start + _PAGE]])
+        return found
+
+    async def _read(self, target: Target, schema: TableSchema, places: Sequence[str]) -> list[StoredRow | None]:
+        with _translated():
+            texts: list[Any] = await self._client.mget([*places, *map(statements.stamp_key, places)])
+        return [
+            _stored(target, schema, place, text, stamp)
+            for place, text, stamp in zip(places, texts[: len(places)], texts[len(places) :], strict=True)
+        ]
+
+    async def rows(self, target: Target, schema: TableSchema) -> AsyncIterator[StoredRow]:
+        """A row may come twice where the server resizes its table of keys meanwhile (SCAN promises no less)."""
+        cursor, pattern = -1, matches(target.place)
+        while cursor != 0:
+            with _translated():
+                cursor, keys = await self._client.scan(max(cursor, 0), match=glob(target.place), count=_PAGE)
+            found = (key.decode(errors="replace") if isinstance(key, bytes) else key for key in keys)
+            places = [place for place in found if pattern.fullmatch(place)]
+            if places:
+                for row in await self._read(target, schema, places):
+                    if row is not None:
+                        yield row
+
+    async def close(self) -> None:
+        with suppress(exceptions.RedisError, OSError):
+            await self._client.aclose(close_connection_pool=True)
+
+
+def _stored(
+    target: Target, schema: TableSchema, place: str, text: bytes | None, stamp: bytes | None
+) -> StoredRow | None:
+    """A value without a stamp was not written by us, or lost it: its position is 0, and the next write lands."""
+    if text is None:
+        return None
+    row = statements.row_from([column.name for column in target.columns(schema)], text)
+    if row is None or any(row[name] is None for name in schema.key):
+        return None
+    position, hash_, mapping, _ = statements.stamp_from(stamp)
+    return StoredRow(key_of(schema, row), place, position, hash_, mapping, row)
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except (exceptions.RedisError, OSError) as error:
+        raise classify(error) from error

@@ -1,0 +1,147 @@
+"""The script that writes rows, its arguments and its answer, and the text of stamps and values: no I/O.
+
+A row's *stamp* is the text under its position key ``_tr:<place>``::
+
+    0000000000000123456 0f1e2d3c4b5a6978 512 1073741823 +
+    position            row hash         bucket mapping  + alive, - deleted
+
+Positions are compared as text of 19 digits: Redis's Lua holds numbers as doubles, which cannot hold them.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import msgspec
+
+from changes.canonical import Value
+from changes.errors import Rejected
+from changes.position import from_text, to_text
+from changes.record import APPLIED, STALE, Outcome, Record, rejected
+from changes.target import Target
+from sinks.redis.place import STAMP_PREFIX
+
+PORTION = 250
+"""Records of one script call: a server answers nobody else while it runs, for some 2 ms."""
+
+LONGEST = 512 * 1024 * 1024
+"""Bytes of a Redis string; a longer one breaks the connection."""
+
+SCRIPT = """
+-- KEYS: a value's key and its stamp's, for each record.
+-- ARGV: the stamp, the value, and the lifetimes of value and stamp in ms (0 for none), for each record.
+-- Answers a letter for each record (a applied, s stale, r rejected), then the reason of each r.
+local letters, answer = {}, {''}
+for i = 1, #KEYS, 2 do
+  local value, stamp = KEYS[i], KEYS[i + 1]
+  local a = 2 * i - 1
+  local new, body, value_for, stamp_for = ARGV[a], ARGV[a + 1], ARGV[a + 2], ARGV[a + 3]
+  -- A key that holds no string is not ours; SET would replace it without a word.
+  local foreign = redis.pcall('STRLEN', value)
+  local old = redis.pcall('GET', stamp)
+  if type(foreign) == 'table' or type(old) == 'table' then
+    letters[#letters + 1] = 'r'
+    answer[#answer + 1] = type(foreign) == 'table' and foreign.err or old.err
+  elseif old and string.sub(old, 1, 19) > string.sub(new, 1, 19) then
+    letters[#letters + 1] = 's'
+  else
+    -- The stamp first: where memory is short the first write fails, and nothing has been done.
+    if stamp_for == '0' then redis.call('SET', stamp, new) else redis.call('SET', stamp, new, 'PX', stamp_for) end
+    if string.sub(new, -1) == '-' then
+      redis.call('DEL', value)
+    elseif value_for == '0' then
+      redis.call('SET', value, body)
+    else
+      redis.call('SET', value, body, 'PX', value_for)
+    end
+    letters[#letters + 1] = 'a'
+  end
+end
+answer[1] = table.concat(letters)
+return answer
+"""
+
+_decode = msgspec.json.Decoder(dict[str, bool | int | float | str | None]).decode
+
+
+class Stamp(NamedTuple):
+    position: int
+    hash: int
+    mapping: int
+    alive: bool
+
+
+NO_STAMP = Stamp(0, 0, 0, True)
+
+
+def stamp_key(place: str) -> str:
+    return STAMP_PREFIX + place
+
+
+def stamp_text(record: Record) -> str:
+    alive = "-" if record.row is None else "+"
+    return f"{to_text(record.position)} {record.hash:016x} {record.key.bucket} {record.target.mapping} {alive}"
+
+
+def stamp_from(text: bytes | None) -> Stamp:
+    """`NO_STAMP` where there is none, or something else in its place."""
+    try:
+        position, hash_, _, mapping, alive = (text or b"").split(b" ")
+        return Stamp(from_text(position), int(hash_, 16), int(mapping), alive == b"+")
+    except ValueError:
+        return NO_STAMP
+
+
+def value_text(row: Mapping[str, Value]) -> bytes:
+    """A row as applications read it: JSON, in the envelope's value forms, decimals as strings.
+
+    Raises `Rejected` where that is no text or too long.
+    """
+    try:
+        text = msgspec.json.encode(row)
+    except UnicodeEncodeError as error:
+        raise Rejected(f"Redis: the row is no Unicode text: {error}") from error
+    if len(text) > LONGEST:
+        raise Rejected(f"Redis: the row has {len(text)} bytes, more than the {LONGEST} of a string")
+    return text
+
+
+def row_from(columns: Sequence[str], text: bytes) -> dict[str, Value] | None:
+    """The columns of a stored value, NULL where it has none of that name; ``None`` where it is no row's JSON."""
+    try:
+        found = _decode(text)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
+    return {name: found.get(name) for name in columns}
+
+
+def lifetimes(target: Target, *, alive: bool) -> tuple[int, int]:
+    """Of a value and of its stamp, in milliseconds; 0 for none.
+
+    A stamp outlives whatever could bring an older change of its row: of a deleted row, and of a cached one, whose
+    value may go before it.
+    """
+    keep = (target.keep_for or 0) if target.keep == "cache" else 0
+    if alive and not keep:
+        return 0, 0
+    return keep * 1000, max(target.tombstones_for, keep) * 1000
+
+
+def arguments(records: Sequence[Record]) -> tuple[list[str], list[str | bytes | int]]:
+    """``KEYS`` and ``ARGV`` of the script. Raises `Rejected` like `value_text`."""
+    keys: list[str] = []
+    values: list[str | bytes | int] = []
+    for record in records:
+        alive = record.row is not None
+        keys += (record.place, stamp_key(record.place))
+        body = b"" if record.row is None else value_text(record.row)
+        values += (stamp_text(record), body, *lifetimes(record.target, alive=alive))
+    return keys, values
+
+
+def outcomes(answer: Sequence[bytes]) -> list[Outcome]:
+    """The script's answer."""
+    reasons = iter(answer[1:])
+    return [
+        APPLIED if letter == "a" else STALE if letter == "s" else rejected(next(reasons).decode(errors="replace"))
+        for letter in answer[0].decode()
+    ]

@@ -1,0 +1,32 @@
+"""PostgreSQL 15 or newer: typed tables in schema ``tailrace``, and views of them in ``public`` for applications."""
+
+from collections.abc import Mapping
+
+from changes.canonical import Value
+from changes.errors import Misconfigured
+from changes.target import Target
+from sinks.contract import Sink, SinkSpec
+from sinks.sql.table import check_place
+
+LONGEST_NAME = 63
+"""Bytes of an identifier that PostgreSQL keeps; it cuts off the rest without a word."""
+
+
+def build(url: str) -> Sink:
+    """``url``: ``postgresql://user:password@host:port/database``."""
+    from sinks.sql.postgres.sink import PostgresSink  # noqa: PLC0415  the driver is loaded only where it is used
+
+    return PostgresSink(url)
+
+
+def check(target: Target) -> None:
+    check_place(target)
+    if len(target.place.encode()) > LONGEST_NAME:
+        raise Misconfigured(f"`{target.table}` → `postgres`: `{target.place}` is longer than {LONGEST_NAME} bytes")
+
+
+def place_of(target: Target, row: Mapping[str, Value]) -> str:
+    return ""
+
+
+POSTGRES = SinkSpec("postgres", "postgres", build, check, place_of)

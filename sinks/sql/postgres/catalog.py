@@ -1,0 +1,89 @@
+"""Looking up what a database holds, and bringing it to what the tables need."""
+
+from collections.abc import Sequence
+
+import asyncpg
+from asyncpg.pool import PoolConnectionProxy
+
+from changes.errors import Misconfigured
+from sinks.sql.postgres import ddl
+from sinks.sql.table import Table, quote
+
+_DDL_LOCK = 0x7461696C72616365  # "tailrace" in ASCII: one process at a time creates and widens
+_OLDEST = 150000  # views that run with their reader's rights came with PostgreSQL 15
+
+_COLUMNS = (
+    "SELECT attname AS name, format_type(atttypid, atttypmod) AS type FROM pg_attribute"
+    " WHERE attrelid = to_regclass($1) AND attnum > 0 AND NOT attisdropped ORDER BY attnum"
+)
+_KEY = (
+    "SELECT a.attname FROM pg_index AS i CROSS JOIN unnest(i.indkey::smallint[]) WITH ORDINALITY AS k (number, place)"
+    " JOIN pg_attribute AS a ON a.attrelid = i.indrelid AND a.attnum = k.number"
+    " WHERE i.indrelid = to_regclass($1) AND i.indisprimary ORDER BY k.place"
+)
+_SAFE = "SELECT 'security_invoker=true' = ANY (reloptions) FROM pg_class WHERE oid = to_regclass($1)"
+_SECURED = "SELECT relrowsecurity FROM pg_class WHERE oid = to_regclass($1)"
+_POLICIES = "SELECT polname FROM pg_policy WHERE polrelid = to_regclass($1)"
+_READERS = "SELECT rolname FROM pg_roles WHERE rolname = current_database() || '_app'"
+_MAY_READ = (
+    "SELECT has_schema_privilege($1, $2, 'USAGE') AND has_table_privilege($1, $3, 'SELECT')"
+    " AND has_table_privilege($1, $4, 'SELECT')"
+)
+
+
+async def ensure(connection: PoolConnectionProxy, tables: Sequence[Table]) -> None:
+    """Create or widen what ``tables`` need, in one transaction that only one process runs at a time."""
+    if connection.get_server_version().major * 10000 < _OLDEST:
+        raise Misconfigured(f"PostgreSQL {connection.get_server_version().major} is too old: 15 or newer is needed")
+    async with connection.transaction():
+        await connection.execute("SELECT pg_advisory_xact_lock($1)", _DDL_LOCK)
+        if await connection.fetchval("SELECT to_regclass($1)", ddl.SIDE_TABLE) is None:
+            for statement in ddl.SETUP:
+                await connection.execute(statement)
+        for table in tables:
+            for statement in ddl.plan(table, await _find(connection, table)):
+                await connection.execute(statement)
+        if (readers := await _readers(connection)) is not None:
+            for table in tables:
+                await _grant(connection, table, readers)
+
+
+async def _find(connection: PoolConnectionProxy, table: Table) -> ddl.Found:
+    base, view = ddl.base(table), ddl.view(table)
+    return ddl.Found(
+        columns=await _columns(connection, base),
+        key=tuple(name for (name,) in await connection.fetch(_KEY, base)),
+        view=tuple(await _columns(connection, view)),
+        safe=bool(await connection.fetchval(_SAFE, view)),
+        secured=bool(await connection.fetchval(_SECURED, base)),
+        policies=tuple(name for (name,) in await connection.fetch(_POLICIES, base)),
+    )
+
+
+async def _columns(connection: PoolConnectionProxy, relation: str) -> dict[str, str]:
+    """The columns of a table or view with their types, in their order; none where it does not exist."""
+    return {found["name"]: found["type"] for found in await connection.fetch(_COLUMNS, relation)}
+
+
+async def _readers(connection: PoolConnectionProxy) -> str | None:
+    """The group role of this database's applications, ``<database>_app``, made where we may make roles.
+
+    ``None`` where it is missing and we may not: whoever may, creates it and grants by hand.
+    """
+    name: str | None = await connection.fetchval(_READERS)
+    if name is not None:
+        return name
+    wanted = f"{await connection.fetchval('SELECT current_database()')}_app"
+    try:
+        async with connection.transaction():
+            await connection.execute(f"CREATE ROLE {quote(wanted)} NOLOGIN")
+    except (asyncpg.InsufficientPrivilegeError, asyncpg.ReservedNameError):
+        return None
+    return wanted
+
+
+async def _grant(connection: PoolConnectionProxy, table: Table, readers: str) -> None:
+    if await connection.fetchval(_MAY_READ, readers, ddl.SCHEMA, ddl.base(table), ddl.view(table)):
+        return
+    await connection.execute(f"GRANT USAGE ON SCHEMA {ddl.SCHEMA} TO {quote(readers)}")
+    await connection.execute(f"GRANT SELECT ON {ddl.base(table)}, {ddl.view(table)} TO {quote(readers)}")

@@ -1,0 +1,149 @@
+"""What must be created or changed for a table, planned from what is there: no I/O.
+
+Base tables are ``tailrace.<place>``; applications read the view ``public.<place>``, which leaves the reserved fields
+out. Nothing is ever dropped but a view, and that only to be made anew: a column that has gone from MySQL stays,
+and keeps what it held.
+"""
+
+# ruff: noqa: S608  the text is made here, of quoted identifiers and marks for bound values
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from changes.errors import Misconfigured
+from changes.record import RESERVED
+from changes.schema import Kind
+from sinks.sql.postgres.types import type_of, widens
+from sinks.sql.table import TOMBSTONES, Table, quote, quoted
+
+SCHEMA = "tailrace"
+SIDE_TABLE = f"{SCHEMA}.{TOMBSTONES}"
+
+SETUP = (
+    f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}",
+    f"CREATE TABLE {SIDE_TABLE} (target text NOT NULL, key bytea NOT NULL, pos bigint NOT NULL,"
+    " bucket integer NOT NULL, seen_at timestamptz NOT NULL DEFAULT now(), PRIMARY KEY (target, key))",
+    f"CREATE INDEX ON {SIDE_TABLE} (target, seen_at)",
+)
+"""The statements of a database that has no side table yet."""
+
+EXPIRE = f"DELETE FROM {SIDE_TABLE} WHERE target = $1 AND seen_at < now() - make_interval(secs => $2)"
+
+_RESERVED_TYPES = dict(zip(RESERVED, ("bigint", "bigint", "bigint", "integer", "integer"), strict=True))
+_LONGEST_NAME = 63
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a database holds of a table: columns with their types and the view's columns, in their order.
+
+    ``view`` is empty where there is none; ``safe`` says that it runs with its reader's rights.
+    """
+
+    columns: Mapping[str, str] = field(default_factory=dict)
+    key: tuple[str, ...] = ()
+    view: tuple[str, ...] = ()
+    safe: bool = False
+    secured: bool = False
+    policies: tuple[str, ...] = ()
+
+
+def base(table: Table) -> str:
+    return f"{SCHEMA}.{quote(table.target.place)}"
+
+
+def view(table: Table) -> str:
+    return f"public.{quote(table.target.place)}"
+
+
+def plan(table: Table, found: Found) -> list[str]:
+    """The statements, in order, that make ``found`` what ``table`` needs; none where it is so already.
+
+    Raises `Misconfigured` where that would take more than Tailrace may do.
+    """
+    wanted = _wanted(table)
+    if not found.columns:
+        statements = [_create(table, wanted), f"CREATE INDEX ON {base(table)} (_tr_bucket)"]
+        widened: list[str] = []
+    else:
+        _check_key(table, found)
+        statements = [
+            f"ALTER TABLE {base(table)} ADD COLUMN {quote(name)} {type_}"
+            for name, type_ in wanted.items()
+            if name not in found.columns
+        ]
+        widened = [
+            f"ALTER TABLE {base(table)} ALTER COLUMN {quote(name)} TYPE {type_}"
+            for name, type_ in wanted.items()
+            if name in found.columns and widens(found.columns[name], type_)
+        ]
+    return [*statements, *_view(table, found, wanted, widened), *_row_security(table, found)]
+
+
+def _wanted(table: Table) -> dict[str, str]:
+    for column in table.columns:
+        if len(column.name.encode()) > _LONGEST_NAME:
+            raise Misconfigured(
+                f"`{table.target.table}` → `postgres`: the column `{column.name}` is longer than {_LONGEST_NAME} bytes"
+            )
+    return {column.name: type_of(column) for column in table.columns}
+
+
+def _create(table: Table, wanted: Mapping[str, str]) -> str:
+    fields = [f"{quote(name)} {type_}" for name, type_ in wanted.items()]
+    fields += [f"{name} {type_} NOT NULL" for name, type_ in _RESERVED_TYPES.items()]
+    return f"CREATE TABLE {base(table)} ({', '.join(fields)}, PRIMARY KEY ({', '.join(quoted(table.key))}))"
+
+
+def _check_key(table: Table, found: Found) -> None:
+    key = tuple(column.name for column in table.key)
+    if found.key != key or not set(RESERVED) <= found.columns.keys():
+        raise Misconfigured(
+            f"PostgreSQL: {base(table)} has the key {list(found.key)}, not {list(key)}: it was made for another table."
+            f" Choose another `place`, or drop it and replay `{table.target.table}`"
+        )
+
+
+def _view(table: Table, found: Found, wanted: Mapping[str, str], widened: list[str]) -> list[str]:
+    """A view can only gain columns at its end, so it follows the order of the base table, which does too."""
+    names = list(dict.fromkeys((*found.columns, *wanted)))
+    shown = tuple(name for name in names if name in wanted or not (name in RESERVED or _withheld(table, name)))
+    if found.view == shown and found.safe and not widened:
+        return []
+    create = (
+        f"VIEW {view(table)} WITH (security_invoker = true) AS SELECT {', '.join(map(quote, shown))} FROM {base(table)}"
+    )
+    if widened or (found.view and found.view != shown[: len(found.view)]):
+        drop = [f"DROP VIEW {view(table)}"] if found.view else []
+        return [*drop, *widened, f"CREATE {create}"]
+    return [f"CREATE OR REPLACE {create}"]
+
+
+def _withheld(table: Table, name: str) -> bool:
+    """Whether the declaration keeps a column back that an earlier one let through."""
+    only = table.target.only
+    return name in table.target.hidden or (only is not None and name not in only)
+
+
+def _row_security(table: Table, found: Found) -> list[str]:
+    """A reader sees the rows of ``app.current_user_id`` only, and none where it is not set.
+
+    ENABLE without FORCE: the owner, which is the role that writes, sees all. Security that is there is never taken
+    away, also where the declaration no longer asks for it.
+    """
+    user = table.target.user
+    if user is None:
+        return []
+    column = next(column for column in table.columns if column.name == user)
+    name = f"tailrace_{user}"[:_LONGEST_NAME]
+    setting = "nullif(current_setting('app.current_user_id', true), '')"
+    cast = f"::{type_of(column)}" if column.kind is Kind.INTEGER else ""
+    statements = [] if found.secured else [f"ALTER TABLE {base(table)} ENABLE ROW LEVEL SECURITY"]
+    if name not in found.policies:
+        # Policies are joined by OR: one of an earlier declaration would go on letting rows through.
+        old = [policy for policy in found.policies if policy.startswith("tailrace_")]
+        statements += [f"DROP POLICY {quote(policy)} ON {base(table)}" for policy in old]
+        statements.append(
+            f"CREATE POLICY {quote(name)} ON {base(table)} FOR SELECT USING ({quote(user)} = {setting}{cast})"
+        )
+    return statements

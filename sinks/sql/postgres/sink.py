@@ -1,0 +1,191 @@
+"""The PostgreSQL sink's I/O, over asyncpg."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import asyncpg
+
+from changes.errors import Misconfigured, Transient
+from changes.key import Key, key_of
+from changes.record import APPLIED, STALE, Outcome, Record, StoredRow
+from changes.schema import TableSchema
+from changes.target import Target
+from sinks.fold import fold
+from sinks.isolate import isolate
+from sinks.sql.postgres import catalog, statements
+from sinks.sql.postgres.ddl import EXPIRE
+from sinks.sql.postgres.errors import classify
+from sinks.sql.postgres.types import value_of
+from sinks.sql.table import Table, portions, table_of
+
+_SETTINGS = {
+    "application_name": "tailrace",
+    "timezone": "UTC",
+    "datestyle": "ISO, YMD",
+    "search_path": "pg_catalog",
+    # A plan made for a portion of ten rows would join one of five thousand by nested loops.
+    "plan_cache_mode": "force_custom_plan",
+    "jit": "off",
+    "lock_timeout": "30s",
+    # A process that is stopped in mid-transaction must not hold its locks for ever.
+    "idle_in_transaction_session_timeout": "60s",
+}
+_EXPIRE_EVERY = 3600.0
+_PAGE = 1000
+
+
+class PostgresSink:
+    """Any number of targets in one database, over at most ``connections`` connections.
+
+    A batch is one transaction; only where a record is refused it is split into several. ``clock`` gives seconds
+    and never goes back; tombstones that have outlived their target's ``tombstones_for`` go at `open` and hourly.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        connections: int = 4,
+        timeout: float = 60.0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._url = url
+        self._connections = connections
+        self._timeout = timeout
+        self._clock = clock
+        self._pool: asyncpg.Pool | None = None
+        self._targets: dict[str, Target] = {}
+        self._expired_at = 0.0
+
+    async def open(self, tables: Sequence[tuple[Target, TableSchema]]) -> None:
+        planned = [table_of(target, schema) for target, schema in tables]
+        with _translated():
+            if self._pool is None:
+                self._pool = await self._connect()
+            async with self._pool.acquire() as connection:
+                await catalog.ensure(connection, planned)
+        self._targets.update({table.target.name: table.target for table in planned})
+        await self._expire()
+
+    async def _connect(self) -> asyncpg.Pool:
+        try:
+            return await asyncpg.create_pool(
+                self._url,
+                min_size=1,
+                max_size=self._connections,
+                command_timeout=self._timeout,
+                max_cacheable_statement_size=0,
+                timeout=10.0,
+                server_settings=_SETTINGS,
+                init=_durable,
+                reset=_nothing,
+            )
+        except ValueError as error:  # its text may hold a part of the password
+            raise Misconfigured(
+                "PostgreSQL: the URL cannot be read: it looks like `postgresql://user:password@host:port/database`"
+            ) from error
+
+    async def write(self, batch: Sequence[Record]) -> list[Outcome]:
+        if self._clock() - self._expired_at >= _EXPIRE_EVERY:
+            await self._expire()
+        return await fold(batch, self._isolate)
+
+    async def _isolate(self, records: Sequence[Record]) -> list[Outcome]:
+        return await isolate(records, self._attempt)
+
+    async def _attempt(self, records: Sequence[Record]) -> list[Outcome]:
+        """Store records of distinct rows in one transaction; raises `Rejected` where it was rolled back."""
+        outcomes = [STALE] * len(records)
+        with _translated():
+            async with (
+                self._connected().acquire() as connection,
+                connection.transaction(isolation="read_committed"),
+            ):
+                await connection.fetch(statements.LOCK, *statements.locks(records))
+                for portion in portions(records):
+                    texts = statements.statements_of(portion.table)
+                    if portion.upserts:
+                        arguments = statements.upsert_arguments(portion)
+                        for (ordinal,) in await connection.fetch(texts.upsert, *arguments):
+                            outcomes[portion.upserted[ordinal - 1]] = APPLIED
+                    if portion.deletes:
+                        arguments = statements.delete_arguments(portion)
+                        for (ordinal,) in await connection.fetch(texts.delete, *arguments):
+                            outcomes[portion.deleted[ordinal - 1]] = APPLIED
+        return outcomes
+
+    async def read(
+        self, target: Target, schema: TableSchema, wanted: Sequence[tuple[str, Key]]
+    ) -> list[StoredRow | None]:
+        table = table_of(target, schema)
+        found: list[StoredRow | None] = [None] * len(wanted)
+        arguments = statements.key_arguments(table, [key for _, key in wanted])
+        with _translated():
+            async with self._connected().acquire() as connection:
+                for ordinal, *fields in await connection.fetch(statements.statements_of(table).read, *arguments):
+                    found[ordinal - 1] = _stored(table, schema, fields)
+        return found
+
+    async def rows(self, target: Target, schema: TableSchema) -> AsyncIterator[StoredRow]:
+        table = table_of(target, schema)
+        with _translated():
+            async with (
+                self._connected().acquire() as connection,
+                connection.transaction(isolation="repeatable_read", readonly=True),
+            ):
+                # Whoever compares rows may take its time between two of them.
+                await connection.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
+                async for fields in connection.cursor(statements.statements_of(table).scan, prefetch=_PAGE):
+                    yield _stored(table, schema, tuple(fields))
+
+    async def close(self) -> None:
+        pool, self._pool = self._pool, None
+        if pool is None:
+            return
+        try:
+            await asyncio.wait_for(pool.close(), timeout=5.0)
+        except (TimeoutError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+            pool.terminate()
+
+    async def _expire(self) -> None:
+        with _translated():
+            async with self._connected().acquire() as connection:
+                for target in self._targets.values():
+                    await connection.execute(EXPIRE, target.name, float(target.tombstones_for))
+        self._expired_at = self._clock()
+
+    def _connected(self) -> asyncpg.Pool:
+        if self._pool is None:
+            raise RuntimeError("the sink is not open")
+        return self._pool
+
+
+def _stored(table: Table, schema: TableSchema, fields: Sequence[Any]) -> StoredRow:
+    *values, position, high, low, mapping = fields
+    row = {column.name: value_of(column, value) for column, value in zip(table.columns, values, strict=True)}
+    return StoredRow(key_of(schema, row), "", position, high << 32 | low, mapping, row)
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    """asyncpg's errors as ours; no message holds the connection's URL."""
+    try:
+        yield
+    except asyncpg.PostgresError as error:
+        raise classify(error.sqlstate or "XX000", str(error)) from error
+    except (asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, TimeoutError) as error:
+        raise Transient(f"PostgreSQL: {error or type(error).__name__}") from error
+
+
+async def _durable(connection: asyncpg.Connection) -> None:
+    """A commit that was answered is on disk, whatever the server's default; a stricter one is left alone."""
+    await connection.execute(
+        "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'"
+    )
+
+
+async def _nothing(connection: asyncpg.Connection) -> None:
+    """All that is set here lives as long as a transaction; resetting a connection would cost a round trip."""

@@ -1,0 +1,152 @@
+"""The SQL that writes and reads one table, and the arrays that are bound to it: no I/O.
+
+A batch is one statement, whatever its size: every column is an array of text, put side by side by ``unnest`` and
+cast there, so that PostgreSQL's own input functions judge each value. All statements of a batch's transaction run
+under READ COMMITTED behind `LOCK`, and so see all that an earlier holder of the same locks has committed.
+"""
+
+# ruff: noqa: S608  the text is made here, of quoted identifiers and marks for bound values
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import xxhash
+
+from changes.canonical import halves
+from changes.key import Key
+from changes.record import Record
+from changes.schema import Column
+from sinks.sql.postgres.ddl import SIDE_TABLE, base
+from sinks.sql.postgres.types import from_text, readable, to_text
+from sinks.sql.table import Portion, Table, quote, quoted
+
+LOCK_GROUPS = 16
+LOCK = "SELECT pg_advisory_xact_lock(l.target, l.part) FROM unnest($1::integer[], $2::integer[]) AS l (target, part)"
+"""Taken first in every transaction, in the order of `locks`.
+
+Without it a delete and a late upsert of one row could pass each other: where neither row nor tombstone exists yet
+there is nothing that both would have to lock. A lock stands for the 64 buckets of a target with the same remainder
+by 16; writers that share keys out by that remainder never wait for each other.
+"""
+
+
+@dataclass(frozen=True)
+class Statements:
+    """The texts for one table. ``upsert`` and ``delete`` return the ordinals, from 1, of the records that landed;
+    ``read`` the ordinal of each key found before what ``scan`` returns: the columns, position, hash halves, mapping.
+    """
+
+    upsert: str
+    delete: str
+    read: str
+    scan: str
+
+
+@lru_cache(maxsize=256)
+def statements_of(table: Table) -> Statements:
+    selected = [readable(column, f"t.{quote(column.name)}") for column in table.columns]
+    shown = ", ".join((*selected, "t._tr_pos", "t._tr_h1", "t._tr_h2", "t._tr_map"))
+    return Statements(
+        upsert=_upsert(table),
+        delete=_delete(table),
+        read=f"{_given(table.key, ())} SELECT u._tr_i, {shown} FROM u JOIN {base(table)} AS t ON {_same(table)}",
+        scan=f"SELECT {shown} FROM {base(table)} AS t",
+    )
+
+
+def _upsert(table: Table) -> str:
+    given = (("_tr_pos", "bigint"), ("_tr_h1", "bigint"), ("_tr_h2", "bigint"), ("_tr_bucket", "integer"))
+    target = len(table.columns) + len(given) + 2
+    columns = [*quoted(table.columns), "_tr_pos", "_tr_h1", "_tr_h2", "_tr_bucket"]
+    changed = [*quoted(table.values), "_tr_pos", "_tr_h1", "_tr_h2", "_tr_bucket", "_tr_map"]
+    key = ", ".join(quoted(table.key))
+    return (
+        f"{_given(table.columns, (*given, ('_tr_key', 'bytea')))},"
+        f" cleared AS (DELETE FROM {SIDE_TABLE} AS d USING u"
+        f" WHERE d.target = ${target} AND d.key = u._tr_key AND d.pos <= u._tr_pos),"
+        f" landed AS (INSERT INTO {base(table)} AS t ({', '.join(columns)}, _tr_map)"
+        f" SELECT {', '.join(columns)}, ${target + 1}::integer FROM u WHERE NOT EXISTS (SELECT FROM {SIDE_TABLE} AS d"
+        f" WHERE d.target = ${target} AND d.key = u._tr_key AND d.pos > u._tr_pos)"
+        f" ON CONFLICT ({key}) DO UPDATE SET {', '.join(f'{name} = excluded.{name}' for name in changed)}"
+        f" WHERE t._tr_pos <= excluded._tr_pos RETURNING {', '.join(quoted(table.key, 't.'))})"
+        f" SELECT u._tr_i FROM u JOIN landed USING ({key})"
+    )
+
+
+def _delete(table: Table) -> str:
+    given = (("_tr_pos", "bigint"), ("_tr_bucket", "integer"), ("_tr_key", "bytea"))
+    target = len(table.key) + len(given) + 1
+    return (
+        f"{_given(table.key, given)},"
+        f" gone AS (DELETE FROM {base(table)} AS t USING u WHERE {_same(table)} AND t._tr_pos <= u._tr_pos),"
+        f" landed AS (INSERT INTO {SIDE_TABLE} AS d (target, key, pos, bucket)"
+        f" SELECT ${target}, u._tr_key, u._tr_pos, u._tr_bucket FROM u"
+        f" WHERE NOT EXISTS (SELECT FROM {base(table)} AS t WHERE {_same(table)} AND t._tr_pos > u._tr_pos)"
+        " ON CONFLICT (target, key) DO UPDATE SET pos = excluded.pos, seen_at = excluded.seen_at"
+        " WHERE d.pos <= excluded.pos RETURNING d.key)"
+        " SELECT u._tr_i FROM u JOIN landed ON landed.key = u._tr_key"
+    )
+
+
+def _given(columns: Sequence[Column], reserved: Sequence[tuple[str, str]]) -> str:
+    """``WITH u``: the bound arrays as rows, columns by their names and types, their ordinal as ``_tr_i``."""
+    types = [*("text" for _ in columns), *(type_ for _, type_ in reserved)]
+    arrays = ", ".join(f"${number}::{type_}[]" for number, type_ in enumerate(types, 1))
+    raw = [f"c{number}" for number, _ in enumerate(columns, 1)]
+    names = [*raw, *(name for name, _ in reserved), "_tr_i"]
+    cast = [
+        f"{from_text(column, f'r.{name}')} AS {quote(column.name)}" for column, name in zip(columns, raw, strict=True)
+    ]
+    selected = ", ".join((*cast, *(f"r.{name}" for name, _ in reserved), "r._tr_i"))
+    return f"WITH u AS MATERIALIZED (SELECT {selected} FROM unnest({arrays}) WITH ORDINALITY AS r ({', '.join(names)}))"
+
+
+def _same(table: Table) -> str:
+    return " AND ".join(f"t.{name} = u.{name}" for name in quoted(table.key))
+
+
+def upsert_arguments(portion: Portion) -> list[object]:
+    """What is bound to ``upsert``; no two of a portion's records may be of one row."""
+    table, records = portion.table, portion.upserts
+    hashes = [halves(record.hash) for record in records]
+    return [
+        *(to_text(column, [row[column.name] for row in portion.rows]) for column in table.columns),
+        [record.position for record in records],
+        [high for high, _ in hashes],
+        [low for _, low in hashes],
+        [record.key.bucket for record in records],
+        [record.key.canonical for record in records],
+        table.target.name,
+        table.target.mapping,
+    ]
+
+
+def delete_arguments(portion: Portion) -> list[object]:
+    """What is bound to ``delete``; no two of a portion's records may be of one row."""
+    table, records = portion.table, portion.deletes
+    return [
+        *key_arguments(table, [record.key for record in records]),
+        [record.position for record in records],
+        [record.key.bucket for record in records],
+        [record.key.canonical for record in records],
+        table.target.name,
+    ]
+
+
+def key_arguments(table: Table, keys: Sequence[Key]) -> list[list[str | None]]:
+    """What is bound to ``read``: an array for each key column."""
+    return [to_text(column, [key.values[place] for key in keys]) for place, column in enumerate(table.key)]
+
+
+def locks(records: Sequence[Record]) -> tuple[list[int], list[int]]:
+    """The advisory locks of a batch, as the two arrays of `LOCK`: ascending, so that no two batches block each other
+    for good."""
+    wanted = sorted({(_lock_number(record.target.name), record.key.bucket % LOCK_GROUPS) for record in records})
+    return [target for target, _ in wanted], [part for _, part in wanted]
+
+
+@lru_cache(maxsize=1024)
+def _lock_number(target: str) -> int:
+    """A target's name as a signed 32-bit number; two that collide only wait for each other more often."""
+    return xxhash.xxh32_intdigest(f"tailrace {target}".encode()) - (1 << 31)

@@ -1,0 +1,190 @@
+"""The open files: which file is whose, and how few are open at once."""
+
+import asyncio
+import os
+import sqlite3
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
+from urllib.parse import quote, unquote
+
+import aiosqlite
+import xxhash
+
+from changes.errors import Misconfigured, Rejected
+from sinks.sql.sqlite.errors import classify, classify_os
+from sinks.sql.table import Table
+
+_PLAIN = frozenset("0123456789abcdefghijklmnopqrstuvwxyz-_")
+_LONGEST_NAME = 200
+
+
+def path_of(folder: Path, place: str) -> Path:
+    """``<folder>/<2 hex digits>/<id>.db``: a million files in 256 folders.
+
+    An id stands as it is where it is lower-case letters, digits, ``-`` and ``_``; other bytes become ``%XX``, so that
+    no id can leave the folder and no two share a file, also where file names ignore case. Raises `Rejected` for an
+    id that is too long for a file's name.
+    """
+    name = "".join(
+        letter if letter in _PLAIN else "".join(f"%{byte:02x}" for byte in letter.encode("utf-8", "surrogatepass"))
+        for letter in place
+    )
+    if len(name) > _LONGEST_NAME:
+        raise Rejected(f"SQLite: an id of {len(place)} characters is too long for a file's name")
+    return folder / f"{xxhash.xxh64_intdigest(place.encode('utf-8', 'surrogatepass')) & 0xFF:02x}" / f"{name}.db"
+
+
+def place_in(path: Path) -> str:
+    """The inverse of `path_of`."""
+    return unquote(path.stem, errors="surrogatepass")
+
+
+def walk(folder: Path) -> Iterator[Path]:
+    """All files, in no order."""
+    with os.scandir(folder) as shards:
+        for shard in shards:
+            if shard.is_dir():
+                with os.scandir(shard) as files:
+                    yield from (Path(file.path) for file in files if file.name.endswith(".db"))
+
+
+class OpenFile:
+    """One connection, used by one task at a time.
+
+    ``shaped`` holds the tables that the file is known to be ready for; ``expired_at`` is when its old tombstones were
+    last removed.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.shaped: set[Table] = set()
+        self.expired_at = float("-inf")
+        self.lock = asyncio.Lock()
+        self.users = 0
+        self._connection: aiosqlite.Connection | None = None
+
+    @property
+    def connection(self) -> aiosqlite.Connection:
+        if self._connection is None:
+            raise RuntimeError("the file is not open")
+        return self._connection
+
+    async def connect(self, busy: float) -> None:
+        if self._connection is None:
+            self._connection = await connected(self.path, busy, create=True)
+
+    async def close(self) -> None:
+        connection, self._connection = self._connection, None
+        self.shaped.clear()
+        self.expired_at = float("-inf")
+        if connection is not None:
+            await connection.close()
+
+
+class Files:
+    """At most ``limit`` open files, and so threads; at most ``at_once`` of them in use."""
+
+    def __init__(self, folder: Path, *, limit: int, at_once: int, busy: float) -> None:
+        self._folder = folder
+        self._limit = max(limit, at_once)
+        self._busy = busy
+        self._turns = asyncio.Semaphore(at_once)
+        self._open: OrderedDict[str, OpenFile] = OrderedDict()
+
+    @asynccontextmanager
+    async def use(self, place: str) -> AsyncIterator[OpenFile]:
+        """The open file of a place, made where there is none.
+
+        A file whose user fails with anything but `Rejected` is closed, and whatever was not committed with it.
+        """
+        async with self._turns:
+            file = self._open.get(place)
+            if file is None:
+                await self._make_room()
+                file = self._open.setdefault(place, OpenFile(path_of(self._folder, place)))
+            self._open.move_to_end(place)
+            file.users += 1
+            try:
+                async with file.lock:
+                    await file.connect(self._busy)
+                    usable = False
+                    try:
+                        yield file
+                        usable = True
+                    except Rejected:
+                        usable = True
+                        raise
+                    finally:
+                        if not usable:
+                            await file.close()
+            finally:
+                file.users -= 1
+
+    async def _make_room(self) -> None:
+        while len(self._open) >= self._limit:
+            idle = next((place for place, file in self._open.items() if file.users == 0), None)
+            if idle is None:
+                return
+            await self._open.pop(idle).close()
+
+    async def close(self) -> None:
+        while self._open:
+            _, file = self._open.popitem()
+            async with file.lock:
+                await file.close()
+
+
+async def connected(path: Path, busy: float, *, create: bool) -> aiosqlite.Connection:
+    """A connection in autocommit mode that waits ``busy`` seconds for a lock; opened within its own thread.
+
+    Raises `Transient` or `Misconfigured`.
+    """
+    try:
+        return await aiosqlite.Connection(partial(_connect, path, busy, create), iter_chunk_size=256)
+    except sqlite3.Error as error:
+        raise classify(str(path), getattr(error, "sqlite_errorcode", None), str(error)) from error
+    except OSError as error:
+        raise classify_os(str(path), error) from error
+
+
+def _connect(path: Path, busy: float, create: bool) -> sqlite3.Connection:
+    if create:
+        make_folder(path.parent)
+        # SQLite would make it readable for all; its log and index files take over this mode.
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+    connection = sqlite3.connect(
+        f"file:{quote(str(path.absolute()))}?mode=rw",
+        uri=True,
+        timeout=busy,
+        isolation_level=None,
+        check_same_thread=False,
+    )
+    try:
+        # A commit is flushed to disk before it is answered: its offset is committed right after.
+        for pragma in ("journal_mode = WAL", "synchronous = FULL") if create else ("query_only = ON",):
+            connection.execute(f"PRAGMA {pragma}").close()
+    except sqlite3.Error:
+        connection.close()
+        raise
+    return connection
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder that nobody else may read, and make its name durable. Raises `OSError`."""
+    if folder.is_dir():
+        return
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    parent = os.open(folder.parent, os.O_RDONLY)
+    try:
+        os.fsync(parent)
+    finally:
+        os.close(parent)
+
+
+def check_version() -> None:
+    """Raises `Misconfigured` where the SQLite library has no STRICT tables."""
+    if sqlite3.sqlite_version_info < (3, 37):
+        raise Misconfigured(f"SQLite {sqlite3.sqlite_version} is too old: 3.37 or newer is needed")

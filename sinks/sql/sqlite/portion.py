@@ -1,0 +1,118 @@
+"""One table's records of one file, bound; and, once it is known what the file holds, what is to be written."""
+
+import base64
+import binascii
+from collections.abc import Callable, Sequence
+
+from changes.canonical import Value, halves
+from changes.errors import Rejected
+from changes.record import Record
+from changes.schema import Column, Kind
+from sinks.sql.sqlite import statements
+from sinks.sql.table import Portion, Table
+
+Rows = list[tuple[Value, ...]]
+
+_LARGEST = 2**63 - 1
+
+
+class Bound:
+    """A portion as SQLite takes it; upserts first, then deletes. Raises `Rejected` for a value that it cannot hold."""
+
+    def __init__(self, portion: Portion) -> None:
+        self.table = portion.table
+        self.records = [*portion.upserts, *portion.deletes]
+        self.indices = [*portion.upserted, *portion.deleted]
+        encoders = [(column, column.name, _ENCODERS[column.kind]) for column in portion.table.columns]
+        mapping = portion.table.target.mapping
+        self.rows: Rows = [
+            (
+                *(encode(column, row[name]) for column, name, encode in encoders),
+                record.position,
+                *halves(record.hash),
+                record.key.bucket,
+                mapping,
+            )
+            for row, record in zip(portion.rows, portion.upserts, strict=True)
+        ]
+        self.keys = [bound_key(portion.table, record.key.values) for record in self.records]
+
+    def landing(self, held: Sequence[int]) -> list[int]:
+        """Which records land where the file holds positions ``held`` (of row or tombstone, -1 for neither)."""
+        return [index for index, record in enumerate(self.records) if held[index] <= record.position]
+
+    def writes(self, landing: Sequence[int], now: int) -> list[tuple[str, Rows]]:
+        """The statements that store the landing records, each with the rows to run it for."""
+        texts, name = statements.statements_of(self.table), self.table.target.name
+        written = [index for index in landing if index < len(self.rows)]
+        gone = [index for index in landing if index >= len(self.rows)]
+        return [
+            (texts.upsert, [self.rows[index] for index in written]),
+            (statements.UNBURY, [(name, *_grave(self.records[index])) for index in written]),
+            (texts.delete, [(*self.keys[index], self.records[index].position) for index in gone]),
+            (
+                statements.BURY,
+                [(name, *_grave(self.records[index]), self.records[index].key.bucket, now) for index in gone],
+            ),
+        ]
+
+
+def bound_key(table: Table, values: Sequence[Value]) -> tuple[Value, ...]:
+    """A key as it is bound. Raises `Rejected` where SQLite cannot hold it."""
+    return tuple(_ENCODERS[column.kind](column, value) for column, value in zip(table.key, values, strict=True))
+
+
+def value_of(column: Column, value: Value) -> Value:
+    """What SQLite returned, as the column's kind is held in Python."""
+    return bool(value) if value is not None and column.kind is Kind.BOOLEAN else value
+
+
+def _grave(record: Record) -> tuple[bytes, int]:
+    return record.key.canonical, record.position
+
+
+def _plain(column: Column, value: Value) -> Value:
+    return value
+
+
+def _integer(column: Column, value: Value) -> Value:
+    if isinstance(value, int) and not -_LARGEST - 1 <= value <= _LARGEST:
+        raise Rejected(f"SQLite: `{column.name}` is {value}, beyond a signed 64-bit integer")
+    return value
+
+
+def _text(column: Column, value: Value) -> Value:
+    if isinstance(value, str) and not value.isascii():
+        try:
+            value.encode()
+        except UnicodeEncodeError as error:
+            raise Rejected(f"SQLite: `{column.name}` is no Unicode text: {error}") from error
+    return value
+
+
+def _bytes(column: Column, value: Value) -> Value:
+    if not isinstance(value, str):
+        return value
+    try:
+        return base64.b64decode(value, validate=True)
+    except binascii.Error as error:
+        raise Rejected(f"SQLite: `{column.name}` is no base64: {error}") from error
+
+
+def _zoneless(column: Column, value: Value) -> Value:
+    return value.removesuffix("Z") if isinstance(value, str) else value
+
+
+_ENCODERS: dict[Kind, Callable[[Column, Value], Value]] = {
+    Kind.INTEGER: _integer,
+    Kind.BOOLEAN: _plain,
+    Kind.DOUBLE: _plain,
+    Kind.DECIMAL: _plain,
+    Kind.TEXT: _text,
+    Kind.JSON: _text,
+    Kind.BYTES: _bytes,
+    Kind.DATE: _zoneless,
+    Kind.TIME: _zoneless,
+    Kind.DATETIME: _zoneless,
+    Kind.TIMESTAMP: _plain,
+}

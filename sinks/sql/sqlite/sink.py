@@ -1,0 +1,222 @@
+"""The SQLite sink's I/O, over aiosqlite."""
+
+import asyncio
+import os
+import sqlite3
+import time
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Any
+
+import aiosqlite
+
+from changes.key import Key, key_of
+from changes.record import APPLIED, STALE, Outcome, Record, StoredRow
+from changes.schema import TableSchema
+from changes.target import Target
+from sinks.fold import fold
+from sinks.isolate import isolate
+from sinks.sql.sqlite import statements
+from sinks.sql.sqlite.errors import classify, classify_os
+from sinks.sql.sqlite.files import Files, OpenFile, check_version, connected, make_folder, path_of, place_in, walk
+from sinks.sql.sqlite.portion import Bound, bound_key, value_of
+from sinks.sql.table import Table, portions, table_of
+
+_EXPIRE_EVERY = 3600.0
+
+
+class SqliteSink:
+    """Any number of targets in one folder of files, each file's part of a batch one transaction.
+
+    At most ``limit`` files are open and ``at_once`` written together, each by a thread of its own; reading adds one
+    for each walk. Another process's lock on a file is waited for ``busy`` seconds. ``clock`` gives seconds since
+    1970; a file's tombstones that have outlived ``tombstones_for`` go when it is opened and hourly while it is open,
+    so those of a file that nothing is written to stay.
+    """
+
+    def __init__(
+        self,
+        folder: str,
+        *,
+        limit: int = 64,
+        at_once: int = 4,
+        busy: float = 5.0,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._folder = Path(folder)
+        self._busy = busy
+        self._clock = clock
+        self._files = Files(self._folder, limit=limit, at_once=at_once, busy=busy)
+        self._targets: dict[str, Target] = {}
+
+    async def open(self, tables: Sequence[tuple[Target, TableSchema]]) -> None:
+        """Files are made and widened when they are next written to."""
+        check_version()
+        planned = [table_of(target, schema) for target, schema in tables]
+        try:
+            make_folder(self._folder)
+        except OSError as error:
+            raise classify_os(str(self._folder), error) from error
+        self._targets.update({table.target.name: table.target for table in planned})
+
+    async def write(self, batch: Sequence[Record]) -> list[Outcome]:
+        return await fold(batch, self._scatter)
+
+    async def _scatter(self, records: Sequence[Record]) -> list[Outcome]:
+        """Each file's records, files side by side; all are finished before an error is raised."""
+        places: dict[str, list[int]] = {}
+        for index, record in enumerate(records):
+            places.setdefault(record.place, []).append(index)
+        answers = await asyncio.gather(
+            *(self._write(place, [records[index] for index in indices]) for place, indices in places.items()),
+            return_exceptions=True,
+        )
+        outcomes = [STALE] * len(records)
+        for indices, answer in zip(places.values(), answers, strict=True):
+            if isinstance(answer, BaseException):
+                raise answer
+            for index, outcome in zip(indices, answer, strict=True):
+                outcomes[index] = outcome
+        return outcomes
+
+    async def _write(self, place: str, records: Sequence[Record]) -> list[Outcome]:
+        async def attempt(part: Sequence[Record]) -> list[Outcome]:
+            async with self._files.use(place) as file:
+                return await self._attempt(file, part)
+
+        return await isolate(records, attempt)
+
+    async def _attempt(self, file: OpenFile, records: Sequence[Record]) -> list[Outcome]:
+        """Store records of distinct rows in one transaction; raises `Rejected` where it was rolled back."""
+        outcomes = [STALE] * len(records)
+        parts = [Bound(portion) for portion in portions(records)]
+        now = self._clock()
+        expires = now - file.expired_at >= _EXPIRE_EVERY
+        async with _transaction(file):
+            if expires:
+                await self._expire(file.connection, now)
+            for part in parts:
+                await _shape(file, part.table)
+                for index in await _store(file.connection, part, int(now)):
+                    outcomes[index] = APPLIED
+        file.shaped.update(part.table for part in parts)
+        file.expired_at = now if expires else file.expired_at
+        return outcomes
+
+    async def _expire(self, connection: aiosqlite.Connection, now: float) -> None:
+        await connection.execute(statements.SETUP)
+        for target in self._targets.values():
+            await connection.execute(statements.EXPIRE, (target.name, int(now - target.tombstones_for)))
+
+    async def read(
+        self, target: Target, schema: TableSchema, wanted: Sequence[tuple[str, Key]]
+    ) -> list[StoredRow | None]:
+        table = table_of(target, schema)
+        stored: list[StoredRow | None] = [None] * len(wanted)
+        places: dict[str, list[int]] = {}
+        for index, (place, _) in enumerate(wanted):
+            places.setdefault(place, []).append(index)
+        for place, indices in places.items():
+            path = path_of(self._folder, place)
+            if not os.path.exists(path):  # noqa: ASYNC240  a look at a local folder, as short as an await
+                continue
+            async with _reading(path, self._busy) as connection:
+                found = await _columns(connection, table.target.place)
+                keys = [bound_key(table, wanted[index][1].values) for index in indices] if found else []
+                for start, size, values in statements.pages(keys):
+                    text = statements.read(table, found, size)
+                    for number, *fields in await connection.execute_fetchall(text, values):
+                        stored[indices[start + number]] = _stored(table, schema, place, fields)
+        return stored
+
+    async def rows(self, target: Target, schema: TableSchema) -> AsyncIterator[StoredRow]:
+        table = table_of(target, schema)
+        for path in walk(self._folder):
+            async with _reading(path, self._busy) as connection:
+                found = await _columns(connection, table.target.place)
+                if not found:
+                    continue
+                async with connection.execute(statements.scan(table, found)) as cursor:
+                    async for fields in cursor:
+                        yield _stored(table, schema, place_in(path), fields)
+
+    async def close(self) -> None:
+        await self._files.close()
+
+
+async def _shape(file: OpenFile, table: Table) -> None:
+    """Make or widen a file's table, within a transaction."""
+    if table not in file.shaped:
+        found = await _columns(file.connection, table.target.place)
+        view = await _names(file.connection, table.target.place)
+        for statement in statements.plan(table, found, view):
+            await file.connection.execute(statement)
+
+
+async def _store(connection: aiosqlite.Connection, part: Bound, now: int) -> list[int]:
+    """Write what is not older than what the file holds; where in the batch those records stood.
+
+    Nobody else writes between looking and writing: the transaction holds the file's write lock from its start.
+    """
+    held = [-1] * len(part.records)
+    wanted = [(*key, record.key.canonical) for key, record in zip(part.keys, part.records, strict=True)]
+    for start, size, values in statements.pages(wanted):
+        values.append(part.table.target.name)
+        for number, position in await connection.execute_fetchall(statements.look_up(part.table, size), values):
+            held[start + number] = position
+    landing = part.landing(held)
+    for statement, rows in part.writes(landing, now):
+        if rows:
+            await connection.executemany(statement, rows)
+    return [part.indices[index] for index in landing]
+
+
+async def _columns(connection: aiosqlite.Connection, place: str) -> list[str]:
+    """The columns of a target's base table."""
+    return await _names(connection, f"_tr_{place}")
+
+
+async def _names(connection: aiosqlite.Connection, name: str) -> list[str]:
+    return [column for (column,) in await connection.execute_fetchall(statements.COLUMNS, (name,))]
+
+
+def _stored(table: Table, schema: TableSchema, place: str, fields: Iterable[Any]) -> StoredRow:
+    *values, position, high, low, mapping = fields
+    row = {column.name: value_of(column, value) for column, value in zip(table.columns, values, strict=True)}
+    return StoredRow(key_of(schema, row), place, position, high << 32 | low, mapping, row)
+
+
+@asynccontextmanager
+async def _transaction(file: OpenFile) -> AsyncIterator[None]:
+    """A transaction that holds the file's write lock from its start; rolled back unless all went well."""
+    connection = file.connection
+    with _translated(file.path):
+        await connection.execute("BEGIN IMMEDIATE")
+        committed = False
+        try:
+            yield
+            await connection.commit()
+            committed = True
+        finally:
+            if not committed and connection.in_transaction:
+                await connection.rollback()
+
+
+@asynccontextmanager
+async def _reading(path: Path, busy: float) -> AsyncIterator[aiosqlite.Connection]:
+    """A connection of its own, that cannot write."""
+    connection = await connected(path, busy, create=False)
+    try:
+        with _translated(path):
+            yield connection
+    finally:
+        await connection.close()
+
+
+@contextmanager
+def _translated(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise classify(str(path), getattr(error, "sqlite_errorcode", None), str(error)) from error

@@ -1,0 +1,168 @@
+"""The SQL that makes, writes and reads one table of a file: no I/O.
+
+Tables are STRICT and typed by what is exact: decimals, times and JSON are text. The base table is ``_tr_<place>``;
+applications read the view ``<place>``, which leaves the reserved fields out.
+"""
+
+# ruff: noqa: S608  the text is made here, of quoted identifiers and marks for bound values
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+from changes.canonical import Value
+from changes.record import RESERVED
+from changes.schema import Kind
+from sinks.sql.table import TOMBSTONES, Table, quote, quoted
+
+SIDE_TABLE = f"_tr_{TOMBSTONES}"
+SETUP = (
+    f"CREATE TABLE IF NOT EXISTS {SIDE_TABLE} (target TEXT NOT NULL, key BLOB NOT NULL, pos INTEGER NOT NULL,"
+    " bucket INTEGER NOT NULL, seen_at INTEGER NOT NULL, PRIMARY KEY (target, key)) STRICT, WITHOUT ROWID"
+)
+EXPIRE = f"DELETE FROM {SIDE_TABLE} WHERE target = ? AND seen_at < ?"
+
+BURY = (
+    f"INSERT INTO {SIDE_TABLE} AS d (target, key, pos, bucket, seen_at) VALUES (?, ?, ?, ?, ?)"
+    " ON CONFLICT (target, key) DO UPDATE SET pos = excluded.pos, seen_at = excluded.seen_at"
+    " WHERE d.pos <= excluded.pos"
+)
+UNBURY = f"DELETE FROM {SIDE_TABLE} WHERE target = ? AND key = ? AND pos <= ?"
+
+COLUMNS = "SELECT name FROM pragma_table_info(?)"
+"""The columns of a table or view in their order, none where it does not exist."""
+
+SIZES = (1, 8, 64, 512)
+"""How many keys one look-up takes; few sizes, so that few statements are compiled."""
+
+_TYPES = {
+    Kind.INTEGER: "INTEGER",
+    Kind.BOOLEAN: "INTEGER",
+    Kind.DOUBLE: "REAL",
+    Kind.BYTES: "BLOB",
+}
+
+
+@dataclass(frozen=True)
+class Statements:
+    """The texts for one table. ``upsert`` binds the columns and the reserved fields, ``delete`` key and position."""
+
+    upsert: str
+    delete: str
+
+
+@lru_cache(maxsize=256)
+def statements_of(table: Table) -> Statements:
+    columns = [*quoted(table.columns), *RESERVED]
+    changed = [*quoted(table.values), *RESERVED]
+    same = " AND ".join(f"{name} = ?" for name in quoted(table.key))
+    return Statements(
+        upsert=(
+            f"INSERT INTO {base(table)} AS t ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})"
+            f" ON CONFLICT ({', '.join(quoted(table.key))}) DO UPDATE SET"
+            f" {', '.join(f'{name} = excluded.{name}' for name in changed)} WHERE t._tr_pos <= excluded._tr_pos"
+        ),
+        delete=f"DELETE FROM {base(table)} WHERE {same} AND _tr_pos <= ?",
+    )
+
+
+def base(table: Table) -> str:
+    return quote(f"_tr_{table.target.place}")
+
+
+def shown(table: Table, found: Collection[str]) -> str:
+    """What rows are read by: the columns, position, hash halves, mapping.
+
+    A file that was not written to since its table gained a column does not have it: there it is NULL.
+    """
+    columns = [
+        f"t.{quote(column.name)}" if column.name in found else f"NULL AS {quote(column.name)}"
+        for column in table.columns
+    ]
+    return ", ".join((*columns, "t._tr_pos", "t._tr_h1", "t._tr_h2", "t._tr_map"))
+
+
+def scan(table: Table, found: Collection[str]) -> str:
+    return f"SELECT {shown(table, found)} FROM {base(table)} AS t"
+
+
+def plan(table: Table, found: Sequence[str], view: Sequence[str]) -> list[str]:
+    """The statements that bring a file to what ``table`` needs; ``found`` and ``view`` are the columns of both now.
+
+    Nothing is dropped but the view, to be made anew: a column that has gone from MySQL stays.
+    """
+    types = {column.name: _TYPES.get(column.kind, "TEXT") for column in table.columns}
+    key = {column.name for column in table.key}
+    if not found:
+        fields = [f"{quote(name)} {type_}{' NOT NULL' if name in key else ''}" for name, type_ in types.items()]
+        fields += [f"{name} INTEGER NOT NULL" for name in RESERVED]
+        statements = [
+            f"CREATE TABLE {base(table)} ({', '.join(fields)}, PRIMARY KEY ({', '.join(quoted(table.key))})) STRICT"
+        ]
+    else:
+        statements = [
+            f"ALTER TABLE {base(table)} ADD COLUMN {quote(name)} {type_}"
+            for name, type_ in types.items()
+            if name not in found
+        ]
+    only, hidden = table.target.only, table.target.hidden
+    visible = [
+        name
+        for name in dict.fromkeys((*found, *types))
+        if name in types or (name not in RESERVED and name not in hidden and (only is None or name in only))
+    ]
+    if list(view) != visible:
+        name = quote(table.target.place)
+        statements += [
+            f"DROP VIEW IF EXISTS {name}",
+            f"CREATE VIEW {name} AS SELECT {', '.join(map(quote, visible))} FROM {base(table)}",
+        ]
+    return statements
+
+
+@lru_cache(maxsize=256)
+def look_up(table: Table, size: int) -> str:
+    """For ``size`` keys: each one's number, from 0, with the position of its row or tombstone, where it has either.
+
+    Binds the columns and then the canonical bytes of each key, and at last the target's name.
+    """
+    names = [*_names(table), "grave"]
+    return (
+        f"{_wanted(names, size)} SELECT w.i, max(coalesce(t._tr_pos, -1), coalesce(d.pos, -1)) FROM w"
+        f" LEFT JOIN {base(table)} AS t ON {_same(table)}"
+        f" LEFT JOIN {SIDE_TABLE} AS d ON d.target = ? AND d.key = w.grave"
+        " WHERE t._tr_pos IS NOT NULL OR d.pos IS NOT NULL"
+    )
+
+
+def read(table: Table, found: Collection[str], size: int) -> str:
+    """For ``size`` keys: each one's number, from 0, and what `shown` says of its row, where there is one."""
+    joined = f"FROM w CROSS JOIN {base(table)} AS t ON {_same(table)}"
+    return f"{_wanted(_names(table), size)} SELECT w.i, {shown(table, found)} {joined}"
+
+
+def pages(keys: Sequence[tuple[Value, ...]]) -> Iterator[tuple[int, int, list[Value]]]:
+    """``keys`` in portions: where each starts, its size of `SIZES`, and its values, filled up with NULLs.
+
+    No key is NULL, so what is filled up finds nothing.
+    """
+    start = 0
+    while start < len(keys):
+        page = keys[start : start + SIZES[-1]]
+        size = next(size for size in SIZES if size >= len(page))
+        values = [value for key in page for value in key]
+        yield start, size, values + [None] * ((size - len(page)) * len(page[0]))
+        start += size
+
+
+def _names(table: Table) -> list[str]:
+    return [f"k{place}" for place, _ in enumerate(table.key)]
+
+
+def _same(table: Table) -> str:
+    return " AND ".join(f"t.{column} = w.{name}" for column, name in zip(quoted(table.key), _names(table), strict=True))
+
+
+def _wanted(names: Sequence[str], size: int) -> str:
+    marks = ", ".join("?" * len(names))
+    return f"WITH w (i, {', '.join(names)}) AS (VALUES {', '.join(f'({i}, {marks})' for i in range(size))})"

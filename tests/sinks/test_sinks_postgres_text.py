@@ -1,0 +1,228 @@
+"""PostgreSQL's statements, types and plans, by value."""
+
+import pytest
+from conformance import PLAIN, schema_of, target_of
+
+from changes.errors import Misconfigured, Rejected, Transient
+from changes.key import key_of
+from changes.record import Record
+from changes.schema import Column, kind_of
+from sinks.sql.postgres import check
+from sinks.sql.postgres.ddl import Found, plan
+from sinks.sql.postgres.errors import classify
+from sinks.sql.postgres.statements import locks, statements_of, upsert_arguments
+from sinks.sql.postgres.types import type_of, widens
+from sinks.sql.table import portions, table_of
+
+TWO = schema_of(("id", "bigint"), ('o"dd', "json"), ("blob", "blob"))
+TARGET = target_of("postgres", "notes")
+
+
+@pytest.mark.parametrize(
+    ("mysql", "postgres"),
+    [
+        ("tinyint(1)", "smallint"),
+        ("tinyint unsigned", "smallint"),
+        ("smallint", "smallint"),
+        ("smallint unsigned", "integer"),
+        ("mediumint unsigned", "integer"),
+        ("int", "integer"),
+        ("int unsigned", "bigint"),
+        ("bigint", "bigint"),
+        ("bigint unsigned", "numeric(20,0)"),
+        ("year", "integer"),
+        ("decimal(10,2)", "numeric(10,2)"),
+        ("decimal(12,0) unsigned", "numeric(12,0)"),
+        ("float", "double precision"),
+        ("double", "double precision"),
+        ("varchar(20)", "text"),
+        ("enum('a','b')", "text"),
+        ("set('a','b')", "text"),
+        ("binary(5)", "bytea"),
+        ("bit(1)", "boolean"),
+        ("bit(8)", "bytea"),
+        ("date", "date"),
+        ("datetime(3)", "timestamp(6) without time zone"),
+        ("timestamp", "timestamp with time zone"),
+        ("time(6)", "text"),
+        ("json", "jsonb"),
+    ],
+)
+def test_column_types(mysql: str, postgres: str) -> None:
+    assert type_of(Column("c", kind_of(mysql), mysql)) == postgres
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "answer"),
+    [
+        ("smallint", "integer", True),
+        ("integer", "bigint", True),
+        ("bigint", "numeric(20,0)", True),
+        ("numeric(10,2)", "numeric(12,2)", True),
+        ("numeric(10,2)", "numeric(11,4)", False),
+        ("bigint", "bigint", False),
+        ("bigint", "integer", False),
+        ("integer", "text", False),
+    ],
+)
+def test_which_types_may_be_widened(old: str, new: str, answer: bool) -> None:
+    assert widens(old, new) is answer
+
+
+def test_the_upsert() -> None:
+    assert statements_of(table_of(TARGET, TWO)).upsert == (
+        'WITH u AS MATERIALIZED (SELECT r.c1::bigint AS "id", r.c2::jsonb AS "o""dd",'
+        " decode(r.c3, 'base64') AS \"blob\", r._tr_pos, r._tr_h1, r._tr_h2, r._tr_bucket, r._tr_key, r._tr_i"
+        " FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::bigint[], $6::bigint[], $7::integer[],"
+        " $8::bytea[]) WITH ORDINALITY"
+        " AS r (c1, c2, c3, _tr_pos, _tr_h1, _tr_h2, _tr_bucket, _tr_key, _tr_i)),"
+        " cleared AS (DELETE FROM tailrace.tombstones AS d USING u"
+        " WHERE d.target = $9 AND d.key = u._tr_key AND d.pos <= u._tr_pos),"
+        ' landed AS (INSERT INTO tailrace."notes" AS t'
+        ' ("id", "o""dd", "blob", _tr_pos, _tr_h1, _tr_h2, _tr_bucket, _tr_map)'
+        ' SELECT "id", "o""dd", "blob", _tr_pos, _tr_h1, _tr_h2, _tr_bucket, $10::integer FROM u'
+        " WHERE NOT EXISTS (SELECT FROM tailrace.tombstones AS d"
+        " WHERE d.target = $9 AND d.key = u._tr_key AND d.pos > u._tr_pos)"
+        ' ON CONFLICT ("id") DO UPDATE SET "o""dd" = excluded."o""dd", "blob" = excluded."blob",'
+        " _tr_pos = excluded._tr_pos, _tr_h1 = excluded._tr_h1, _tr_h2 = excluded._tr_h2,"
+        " _tr_bucket = excluded._tr_bucket, _tr_map = excluded._tr_map"
+        ' WHERE t._tr_pos <= excluded._tr_pos RETURNING t."id")'
+        ' SELECT u._tr_i FROM u JOIN landed USING ("id")'
+    )
+
+
+def test_the_delete() -> None:
+    assert statements_of(table_of(TARGET, TWO)).delete == (
+        'WITH u AS MATERIALIZED (SELECT r.c1::bigint AS "id", r._tr_pos, r._tr_bucket, r._tr_key, r._tr_i'
+        " FROM unnest($1::text[], $2::bigint[], $3::integer[], $4::bytea[]) WITH ORDINALITY"
+        " AS r (c1, _tr_pos, _tr_bucket, _tr_key, _tr_i)),"
+        ' gone AS (DELETE FROM tailrace."notes" AS t USING u WHERE t."id" = u."id" AND t._tr_pos <= u._tr_pos),'
+        " landed AS (INSERT INTO tailrace.tombstones AS d (target, key, pos, bucket)"
+        " SELECT $5, u._tr_key, u._tr_pos, u._tr_bucket FROM u"
+        ' WHERE NOT EXISTS (SELECT FROM tailrace."notes" AS t WHERE t."id" = u."id" AND t._tr_pos > u._tr_pos)'
+        " ON CONFLICT (target, key) DO UPDATE SET pos = excluded.pos, seen_at = excluded.seen_at"
+        " WHERE d.pos <= excluded.pos RETURNING d.key)"
+        " SELECT u._tr_i FROM u JOIN landed ON landed.key = u._tr_key"
+    )
+
+
+def test_what_is_bound() -> None:
+    row = {"id": 7, 'o"dd': None, "blob": "AP8="}
+    record = Record(TARGET, key_of(TWO, row), 42, row, 0x1_0000_0002, TWO)
+    (portion,) = portions([record])
+    key = record.key
+    assert upsert_arguments(portion) == [
+        ["7"], [None], ["AP8="], [42], [1], [2], [key.bucket], [key.canonical], "notes", TARGET.mapping,
+    ]  # fmt: skip
+
+
+def test_locks_are_ascending_and_few() -> None:
+    records = [
+        Record(target_of("postgres", place), key_of(PLAIN, {"id": id_}), 1, None, 0, PLAIN)
+        for id_ in range(500)
+        for place in ("b", "a")
+    ]
+    pairs = list(zip(*locks(records), strict=True))
+    assert len(pairs) == 32
+    assert pairs == sorted(set(pairs))
+
+
+def test_a_new_table() -> None:
+    assert plan(table_of(TARGET, TWO), Found()) == [
+        'CREATE TABLE tailrace."notes" ("id" bigint, "o""dd" jsonb, "blob" bytea, _tr_pos bigint NOT NULL,'
+        " _tr_h1 bigint NOT NULL, _tr_h2 bigint NOT NULL, _tr_bucket integer NOT NULL, _tr_map integer NOT NULL,"
+        ' PRIMARY KEY ("id"))',
+        'CREATE INDEX ON tailrace."notes" (_tr_bucket)',
+        'CREATE OR REPLACE VIEW public."notes" WITH (security_invoker = true) AS'
+        ' SELECT "id", "o""dd", "blob" FROM tailrace."notes"',
+    ]
+
+
+RESERVED_FOUND = {
+    "_tr_pos": "bigint",
+    "_tr_h1": "bigint",
+    "_tr_h2": "bigint",
+    "_tr_bucket": "integer",
+    "_tr_map": "integer",
+}
+ALL_FOUND = {"id": "bigint", 'o"dd': "jsonb", "blob": "bytea", **RESERVED_FOUND}
+
+
+def test_a_table_that_is_as_it_should_be_is_left_alone() -> None:
+    assert plan(table_of(TARGET, TWO), Found(ALL_FOUND, ("id",), ("id", 'o"dd', "blob"), safe=True)) == []
+
+
+def test_a_new_column_is_added_at_the_end_of_table_and_view() -> None:
+    found = Found({"id": "bigint", "blob": "bytea", **RESERVED_FOUND}, ("id",), ("id", "blob"), safe=True)
+    assert plan(table_of(TARGET, TWO), found) == [
+        'ALTER TABLE tailrace."notes" ADD COLUMN "o""dd" jsonb',
+        'CREATE OR REPLACE VIEW public."notes" WITH (security_invoker = true) AS'
+        ' SELECT "id", "blob", "o""dd" FROM tailrace."notes"',
+    ]
+
+
+def test_a_wider_type_takes_the_view_away_for_a_moment() -> None:
+    found = Found({**ALL_FOUND, "id": "integer"}, ("id",), ("id", 'o"dd', "blob"), safe=True)
+    drop, alter, create = plan(table_of(TARGET, TWO), found)
+    assert drop == 'DROP VIEW public."notes"'
+    assert alter == 'ALTER TABLE tailrace."notes" ALTER COLUMN "id" TYPE bigint'
+    assert create.startswith("CREATE VIEW")
+
+
+def test_a_column_that_is_hidden_now_leaves_the_view_and_one_that_mysql_dropped_stays() -> None:
+    hidden = target_of("postgres", "notes", hidden=frozenset({"blob"}))
+    found = Found({**ALL_FOUND, "old": "text"}, ("id",), ("id", 'o"dd', "blob", "old"), safe=True)
+    drop, create = plan(table_of(hidden, TWO), found)
+    assert drop == 'DROP VIEW public."notes"'
+    assert create.endswith('SELECT "id", "o""dd", "old" FROM tailrace."notes"')
+
+
+def test_row_security() -> None:
+    target = target_of("postgres", "notes", user="user_id")
+    assert plan(table_of(target, PLAIN), Found())[-2:] == [
+        'ALTER TABLE tailrace."notes" ENABLE ROW LEVEL SECURITY',
+        'CREATE POLICY "tailrace_user_id" ON tailrace."notes" FOR SELECT'
+        " USING (\"user_id\" = nullif(current_setting('app.current_user_id', true), '')::bigint)",
+    ]
+
+
+def test_a_table_with_another_key_is_refused() -> None:
+    with pytest.raises(Misconfigured, match="made for another table"):
+        plan(table_of(TARGET, TWO), Found(ALL_FOUND, ("blob",)))
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        target_of("postgres", "job:{id}"),
+        target_of("postgres", "tombstones"),
+        target_of("postgres", "x" * 64),
+        target_of("postgres", "notes", keep="cache", keep_for=60),
+        target_of("postgres", "notes", owns="columns"),
+    ],
+)
+def test_targets_that_are_refused(target: object) -> None:
+    with pytest.raises(Misconfigured):
+        check(target)  # type: ignore[arg-type]
+
+
+def test_a_declaration_that_does_not_fit_its_schema() -> None:
+    with pytest.raises(Misconfigured, match="primary key"):
+        table_of(target_of("postgres", "notes", key=("title",)), PLAIN)
+    with pytest.raises(Misconfigured, match="reserves"):
+        table_of(TARGET, schema_of(("id", "int"), ("_tr_pos", "int")))
+    with pytest.raises(Misconfigured, match="user column"):
+        table_of(target_of("postgres", "notes", user="owner"), PLAIN)
+
+
+@pytest.mark.parametrize(
+    ("state", "kind"),
+    [
+        ("22P05", Rejected), ("23514", Rejected), ("54000", Rejected), ("21000", Rejected),
+        ("08006", Transient), ("40P01", Transient), ("40001", Transient), ("53100", Transient), ("53300", Transient),
+        ("57P01", Transient), ("57014", Transient), ("55P03", Transient), ("0A000", Transient), ("25006", Transient),
+        ("28P01", Misconfigured), ("42501", Misconfigured), ("3D000", Misconfigured), ("42P01", Misconfigured),
+    ],
+)  # fmt: skip
+def test_error_codes(state: str, kind: type[Exception]) -> None:
+    assert type(classify(state, "it said no")) is kind
