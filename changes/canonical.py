@@ -24,6 +24,7 @@ DATE     t    ``YYYY-MM-DD``
 TIME     t    ``[-]HH:MM:SS[.fraction]``, no trailing zeros in the fraction
 DATETIME t    ``YYYY-MM-DDTHH:MM:SS[.fraction]``, likewise; TIMESTAMP the same, in UTC
 JSON     j    keys sorted, no spaces, numbers as ``<digits>e<exponent>`` without trailing zeros
+VECTOR   v    IEEE 754 binary32, little-endian, 4 bytes a number
 ======== ==== =========================================================================================
 """
 
@@ -40,7 +41,7 @@ from changes.schema import Column, Kind
 
 BUCKETS = 1024
 
-Value = bool | int | float | str | bytes | None
+Value = bool | int | float | str | bytes | list[float] | None
 """A column's value: as the envelope holds it (bytes in base64 text), or as a store returned it."""
 
 
@@ -153,6 +154,13 @@ def _bytes(value: Any) -> bytes:
     return base64.b64decode(value, validate=True) if isinstance(value, str) else bytes(value)
 
 
+def _vector(value: Any) -> bytes:
+    try:
+        return struct.pack(f"<{len(value)}f", *value)
+    except (struct.error, TypeError, OverflowError) as error:
+        raise ValueError(f"no vector of float32: {error}") from error
+
+
 def _date(value: Any) -> bytes:
     text = value if isinstance(value, str) else value.isoformat()
     return text.rstrip("Z")[:10].encode()
@@ -205,4 +213,5 @@ _ENCODERS: dict[Kind, tuple[bytes, Callable[[Any], bytes]]] = {
     Kind.DATETIME: (b"t", _datetime),
     Kind.TIMESTAMP: (b"t", _datetime),
     Kind.JSON: (b"j", canonical_json),
+    Kind.VECTOR: (b"v", _vector),
 }

@@ -10,13 +10,15 @@ from typing import Literal
 import msgspec
 
 from changes.canonical import Value
-from changes.position import from_text, to_text
+from changes.position import LAST_GENERATION, from_text, to_text
 
 Op = Literal["c", "u", "d", "r"]
 
 POSITION_HEADER = "tr-pos"
 HASH_HEADER = "tr-hash"
 SCHEMA_HEADER = "tr-schema"
+GENERATION_HEADER = "tr-gen"
+INPUT_HEADER = "tr-input"
 
 
 class Source(msgspec.Struct, frozen=True, gc=False, omit_defaults=False):
@@ -71,35 +73,67 @@ class Delivered(msgspec.Struct, frozen=True, gc=False):
 
     op: Op
     source: CommitTime = CommitTime()
-    before: dict[str, bool | int | float | str | None] | None = None
-    after: dict[str, bool | int | float | str | None] | None = None
+    before: dict[str, bool | int | float | str | list[float] | None] | None = None
+    after: dict[str, bool | int | float | str | list[float] | None] | None = None
 
 
 class Headers(msgspec.Struct, frozen=True, gc=False):
-    """The headers of one record, tombstones included: position, row hash (0 for a delete), schema."""
+    """The headers of one record, tombstones included: position, row hash (0 for a delete), schema.
+
+    Derived data has two more: its generation, and in ``input`` the hash of what was read to make it, 16 hex digits.
+    """
 
     position: int
     hash: int
     schema: str
+    generation: int = 0
+    input: str = ""
 
     def to_kafka(self) -> list[tuple[str, bytes]]:
-        return [
+        pairs = [
             (POSITION_HEADER, to_text(self.position).encode()),
             (HASH_HEADER, b"%016x" % self.hash),
             (SCHEMA_HEADER, self.schema.encode()),
         ]
+        if self.generation:
+            pairs.append((GENERATION_HEADER, b"%d" % self.generation))
+        if self.input:
+            pairs.append((INPUT_HEADER, self.input.encode()))
+        return pairs
 
+
+_INPUT_WIDTH = 16
+_HEX = frozenset(b"0123456789abcdef")
 
 KafkaHeaders = dict[str, str | bytes | None] | list[tuple[str, str | bytes | None]] | None
 
 
 def headers_from(pairs: KafkaHeaders) -> Headers:
-    """Raises `ValueError` where a record lacks our headers: it was not written by capture."""
+    """Raises `ValueError` where a record lacks our headers: it was not written by capture or enrichment."""
     found = {name: value.encode() if isinstance(value, str) else value for name, value in dict(pairs or ()).items()}
     position, hash_, schema = (found.get(name) for name in (POSITION_HEADER, HASH_HEADER, SCHEMA_HEADER))
     if position is None or hash_ is None or schema is None:
         raise ValueError("the record has no tr-pos, tr-hash and tr-schema headers")
-    return Headers(from_text(position), int(hash_, 16), schema.decode())
+    generation, input_ = found.get(GENERATION_HEADER), found.get(INPUT_HEADER)
+    return Headers(
+        from_text(position),
+        int(hash_, 16),
+        schema.decode(),
+        0 if generation is None else _generation(generation),
+        "" if input_ is None else _input(input_),
+    )
+
+
+def _generation(text: bytes) -> int:
+    if not text.isdigit() or int(text) > LAST_GENERATION:
+        raise ValueError(f"a generation is a number up to {LAST_GENERATION}, not {text!r}")
+    return int(text)
+
+
+def _input(text: bytes) -> str:
+    if len(text) != _INPUT_WIDTH or not set(text) <= _HEX:
+        raise ValueError(f"an input hash has {_INPUT_WIDTH} hex digits, not {text!r}")
+    return text.decode()
 
 
 encode = msgspec.json.Encoder().encode

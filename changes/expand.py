@@ -1,8 +1,8 @@
 """From one change to the records that its targets receive, and from many records to the last of each row.
 
 A change whose row moves to another place (another user's file, another Redis key) is two records: a delete where
-it was and a write where it goes, both at the change's position. Collapsing is by (target, place, key), so that a
-row which moved twice within a batch leaves nothing behind on the way.
+it was and a write where it goes, both at the change's generation and position. Collapsing is by (target, place, key),
+so that a row which moved twice within a batch leaves nothing behind on the way.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -47,6 +47,7 @@ def expand(
             hash=headers.hash,
             schema=schema,
             place=place,
+            generation=headers.generation,
         )
     )
     return records
@@ -61,19 +62,20 @@ def _delete(target: Target, headers: Headers, schema: TableSchema, row: Mapping[
         hash=0,
         schema=schema,
         place=place,
+        generation=headers.generation,
     )
 
 
 def collapse(records: Iterable[Record]) -> list[Record]:
-    """The record with the greatest position of each (target, place, key); the later one where two are equal.
+    """The record with the greatest (generation, position) of each (target, place, key).
 
-    The survivors keep the order in which they stood.
+    The later one where two are equal; the survivors keep the order in which they stood.
     """
     last: dict[tuple[str, str, Key], Record] = {}
     for record in records:
         identity = (record.target.name, record.place, record.key)
         kept = last.get(identity)
-        if kept is None or kept.position <= record.position:
+        if kept is None or kept.order <= record.order:
             last.pop(identity, None)
             last[identity] = record
     return list(last.values())

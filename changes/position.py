@@ -24,6 +24,9 @@ LAST_EPOCH = (1 << EPOCH_BITS) - 1
 
 TEXT_WIDTH = 19
 
+LAST_GENERATION = 99_999
+"""The greatest generation of derived data: five digits, beside a position's 19."""
+
 
 def pack(epoch: int, transaction: int, row: int) -> int:
     """The position of row ``row`` (from 0) of one table in transaction ``transaction``.

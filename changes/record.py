@@ -16,7 +16,8 @@ class Record(msgspec.Struct, frozen=True, gc=False):
 
     ``row`` holds the target's projected columns, or is ``None`` for a delete. ``place`` is where in the store it
     goes: the user's id for a file per user, the rendered key for Redis, ``""`` where the target is one table.
-    ``hash`` is the row's ``tr-hash`` (of all captured columns), 0 for a delete.
+    ``hash`` is the row's ``tr-hash`` (of all captured columns), 0 for a delete. ``generation`` is 0 but for derived
+    data.
     """
 
     target: Target
@@ -26,6 +27,12 @@ class Record(msgspec.Struct, frozen=True, gc=False):
     hash: int
     schema: TableSchema
     place: str = ""
+    generation: int = 0
+
+    @property
+    def order(self) -> tuple[int, int]:
+        """What every guard compares: a record lands where what is stored has no greater (generation, position)."""
+        return self.generation, self.position
 
     @property
     def reserved(self) -> dict[str, int]:
@@ -37,10 +44,11 @@ class Record(msgspec.Struct, frozen=True, gc=False):
             "_tr_h2": low,
             "_tr_bucket": self.key.bucket,
             "_tr_map": self.target.mapping,
+            "_tr_gen": self.generation,
         }
 
 
-RESERVED = ("_tr_pos", "_tr_h1", "_tr_h2", "_tr_bucket", "_tr_map")
+RESERVED = ("_tr_pos", "_tr_h1", "_tr_h2", "_tr_bucket", "_tr_map", "_tr_gen")
 
 
 class Outcome(msgspec.Struct, frozen=True):
@@ -75,3 +83,15 @@ class StoredRow(msgspec.Struct, frozen=True):
     hash: int
     mapping: int
     row: Mapping[str, Value]
+    generation: int = 0
+
+
+class BucketSum(msgspec.Struct, frozen=True):
+    """The living rows of one bucket: how many, and the exact sums of the halves of their stored hashes."""
+
+    count: int = 0
+    h1: int = 0
+    h2: int = 0
+
+    def __add__(self, other: "BucketSum") -> "BucketSum":
+        return BucketSum(self.count + other.count, self.h1 + other.h1, self.h2 + other.h2)

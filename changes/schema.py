@@ -18,13 +18,14 @@ class Kind(StrEnum):
     DECIMAL = "decimal"  # a string
     DOUBLE = "double"  # FLOAT, DOUBLE: a number
     TEXT = "text"  # CHAR … LONGTEXT, ENUM, SET: a string
-    BYTES = "bytes"  # BINARY … LONGBLOB, BIT(n>1), GEOMETRY, VECTOR: base64
+    BYTES = "bytes"  # BINARY … LONGBLOB, BIT(n>1), GEOMETRY, MySQL's VECTOR: base64
     BOOLEAN = "boolean"  # BIT(1): true or false
     DATE = "date"  # ISO string
     TIME = "time"  # ISO string
     DATETIME = "datetime"  # ISO string, no zone of its own
     TIMESTAMP = "timestamp"  # ISO string, UTC
     JSON = "json"  # a string that holds JSON
+    VECTOR = "vector"  # made by an enricher, ``vector(n)``: a list of n numbers, each a float32
 
 
 class Column(msgspec.Struct, frozen=True, gc=False):

@@ -12,6 +12,8 @@ from changes.tier import Tier
 class Target(msgspec.Struct, frozen=True, gc=False):
     """One (version, table, sink, place).
 
+    ``of`` is the enricher whose results go here, ``None`` where it is the rows themselves. ``table`` is the name under
+    which the schema of what goes here is published: the table's, or ``<table>.<enricher>``.
     ``place`` is a table name, or a pattern such as ``job:{id}`` whose braces name columns. ``keep`` is ``mirror``
     (every row is there, none has a lifetime) or ``cache`` (a row that is there is right; ``keep_for`` seconds).
     ``user`` names the column that holds the id of the row's owner. ``hidden`` are captured columns that this
@@ -32,11 +34,17 @@ class Target(msgspec.Struct, frozen=True, gc=False):
     hidden: frozenset[str] = frozenset()
     only: frozenset[str] | None = None
     tombstones_for: int = 7 * 86400
+    of: str | None = None
 
     @property
     def name(self) -> str:
         """Unique within a version's sink: what outcomes, metrics and tombstones are filed under."""
         return self.place
+
+    @property
+    def source(self) -> str:
+        """The table whose rows these are, or are made from."""
+        return self.table if self.of is None else self.table.removesuffix(f".{self.of}")
 
     @property
     def mapping(self) -> int:
@@ -48,6 +56,7 @@ class Target(msgspec.Struct, frozen=True, gc=False):
             self.user,
             sorted(self.hidden),
             None if self.only is None else sorted(self.only),
+            *(() if self.of is None else (self.of,)),  # so that those of rows stay what they were
         )
         return xxhash.xxh32_intdigest(msgspec.json.encode(declared), seed=0) >> 1
 

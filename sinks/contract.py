@@ -1,16 +1,16 @@
-"""What a sink promises: five verbs, and a small description that costs nothing to import.
+"""What a sink promises: six verbs, and a small description that costs nothing to import.
 
 A sink classifies what its store answers and does nothing about it: no retries, no batching, no parking, no
 metrics. Those are `streams.deliver`'s, once for all sinks.
 """
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from changes.canonical import Value
 from changes.key import Key
-from changes.record import Outcome, Record, StoredRow
+from changes.record import BucketSum, Outcome, Record, StoredRow
 from changes.schema import TableSchema
 from changes.target import Target
 
@@ -29,7 +29,8 @@ class Sink(Protocol):
         """Store a batch, durably; one outcome for each record, in order.
 
         Guarantee: a record lands only if the store holds nothing newer of that row, deleted rows included
-        (``stored position <= new``). A batch may hold several records of one row; they are applied in order.
+        (``stored <= new``, by generation and then by position). A batch may hold several records of one row; they are
+        applied in order.
         Raises `Transient` where nothing is known about the outcome; the same batch will come again.
         """
 
@@ -38,8 +39,14 @@ class Sink(Protocol):
     ) -> list[StoredRow | None]:
         """What the store holds for each (place, key), in order; ``None`` where it holds no living row."""
 
-    def rows(self, target: Target, schema: TableSchema) -> AsyncIterator[StoredRow]:
-        """Every living row of a target, in no order, in flat memory."""
+    def rows(
+        self, target: Target, schema: TableSchema, buckets: Collection[int] | None = None
+    ) -> AsyncIterator[StoredRow]:
+        """Every living row of a target, or of some of its buckets, in no order, in flat memory."""
+
+    async def sums(self, target: Target, schema: TableSchema) -> dict[int, BucketSum]:
+        """What `rows` would give, counted and its hashes summed by bucket, from the reserved fields alone; in flat
+        memory, within the store where it can. Buckets without rows are left out."""
 
     async def close(self) -> None:
         """Release everything; idempotent, never raises."""

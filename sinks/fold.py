@@ -9,15 +9,15 @@ from sinks.isolate import Attempt
 async def fold(batch: Sequence[Record], write: Attempt) -> list[Outcome]:
     """One outcome for each record of ``batch``, of which ``write`` sees only the newest of each row.
 
-    The newest is the one with the greatest position, the later one where two are equal. When it lands, those before
-    it in the batch count as ``applied`` (they would have landed and been replaced) and those after it as ``stale``;
-    when it is stale, so are they all. When it is rejected the next newest is written in its place: a refused change
-    never takes its predecessor with it.
+    The newest is the one with the greatest generation and position, the later one where two are equal. When it lands,
+    those before it in the batch count as ``applied`` (they would have landed and been replaced) and those after it as
+    ``stale``; when it is stale, so are they all. When it is rejected the next newest is written in its place: a
+    refused change never takes its predecessor with it.
     """
     outcomes = [STALE] * len(batch)
     waiting: list[list[int]] = _rows(batch)
     while waiting:
-        newest = [max(row, key=lambda index: (batch[index].position, index)) for row in waiting]
+        newest = [max(row, key=lambda index: (batch[index].order, index)) for row in waiting]
         answers = await write([batch[index] for index in newest])
         refused = []
         for row, winner, answer in zip(waiting, newest, answers, strict=True):

@@ -55,6 +55,16 @@ class Topology:
     def topic(self, version: str, table: str) -> str:
         return f"{version}.{self.database(version)}.{table}"
 
+    def derived_topic(self, version: str, table: str, enricher: str) -> str:
+        """Where the results of a table's enricher are."""
+        return f"{version}.enriched.{table}.{enricher}"
+
+    def topic_of(self, target: Target) -> str:
+        """Where what goes to a target comes from."""
+        if target.of is None:
+            return self.topic(target.version, target.table)
+        return self.derived_topic(target.version, target.source, target.of)
+
     def targets(self, version: str) -> tuple[Target, ...]:
         """Every place that rows go to, in the order of the file; derived places are not among them."""
         return tuple(
@@ -64,21 +74,34 @@ class Topology:
             if sink.of is None
         )
 
+    def derived_targets(self, version: str) -> tuple[Target, ...]:
+        """Every place that results of enrichers go to, in the order of the file.
+
+        Their ``table`` is ``<table>.<enricher>``, the name under which the schema of such results is published.
+        """
+        return tuple(
+            self._target(version, table, sink)
+            for table in self.declared.tables
+            for sink in table.sinks
+            if sink.of is not None
+        )
+
     def _target(self, version: str, table: TableDecl, sink: SinkDecl) -> Target:
         return Target(
             version=version,
             database=self.database(version),
-            table=table.table,
+            table=table.table if sink.of is None else f"{table.table}.{sink.of}",
             key=tuple(table.key),
             sink=sink.sink,
             tier=self.tiers[sink.tier],
-            place=sink.place or table.table,
+            place=_place(table, sink),
             keep=sink.keep,
             keep_for=None if sink.keep_for is None else round(seconds(sink.keep_for)),
             owns=sink.owns,
-            user=table.user,
+            user=table.user if _has_user(table, sink) else None,
             hidden=frozenset(() if sink.personal == "allow" else table.columns.personal),
             only=None if sink.columns is None else frozenset(sink.columns),
+            of=sink.of,
         )
 
     def line(self, *path: str | int) -> int:
@@ -229,24 +252,44 @@ def _check_sink(
     if sink.tier not in topology.tiers:
         known = ", ".join(topology.tiers)
         yield topology.problem(f"tier `{sink.tier}` is not known: there are {known}", *here, "tier")
+    whole = _has_user(table, sink)
     if sink.of is not None and sink.of not in table.enrich:
         yield topology.problem(f"table `{table.table}` has no enricher `{sink.of}`", *here, "of")
+    elif not whole:
+        yield topology.problem(
+            f"what `{sink.of}` makes of `{table.table}` belongs to the row's `{table.user}`, which it does not hold:"
+            f" add `{table.user}` to `carry` of the enricher",
+            *here,
+            "of",
+        )
     if sink.keep_for is not None and sink.keep != "cache":
         yield topology.problem("`keep_for` needs `keep: cache`: a mirror's rows have no lifetime", *here, "keep_for")
-    place = sink.place or table.table
+    place = _place(table, sink)
     if (sink.sink, place) in places:
         other = places[sink.sink, place]
         yield topology.problem(f"`{place}` in {sink.sink} is already the place of table `{other}`", *here)
     places[sink.sink, place] = table.table
-    if check is not None and sink.tier in topology.tiers and sink.of is None:
+    if check is not None and sink.tier in topology.tiers and whole:
         try:
             check(topology._target(topology.versions[0], table, sink))
         except Misconfigured as error:
             yield topology.problem(str(error), *here)
 
 
+def _place(table: TableDecl, sink: SinkDecl) -> str:
+    return sink.place or (table.table if sink.of is None else f"{table.table}_{sink.of}")
+
+
+def _has_user(table: TableDecl, sink: SinkDecl) -> bool:
+    """Whether what goes to ``sink`` holds the id of the row's owner, where the table has one."""
+    if sink.of is None or table.user is None or table.user in table.key:
+        return True
+    enricher = table.enrich.get(sink.of)
+    return enricher is not None and table.user in enricher.carry
+
+
 def _named_columns(table: TableDecl) -> Iterator[tuple[Path, str]]:
-    """Every column that a declaration names, and where."""
+    """Every column of the table that a declaration names, and where; what an enricher makes is no column of it."""
     for field_name, names in (("drop", table.columns.drop), ("personal", table.columns.personal)):
         yield from ((("columns", field_name, i), name) for i, name in enumerate(names))
     yield from ((("key", i), name) for i, name in enumerate(table.key))
@@ -255,4 +298,5 @@ def _named_columns(table: TableDecl) -> Iterator[tuple[Path, str]]:
     for enricher, declared in table.enrich.items():
         yield from ((("enrich", enricher), name) for name in [*declared.reads, *declared.carry])
     for number, sink in enumerate(table.sinks):
-        yield from ((("sinks", number, "columns", i), name) for i, name in enumerate(sink.columns or ()))
+        if sink.of is None:
+            yield from ((("sinks", number, "columns", i), name) for i, name in enumerate(sink.columns or ()))

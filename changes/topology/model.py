@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from changes.errors import Misconfigured
+from changes.position import LAST_GENERATION
 from changes.tier import seconds
 
 
@@ -52,7 +53,7 @@ class EmbedDecl(Declared):
     model: str = "all-MiniLM-L6-v2"
     vectors: dict[Name, Names] = Field(min_length=1)
     carry: Names = []
-    generation: int = Field(default=1, ge=1)
+    generation: int = Field(default=1, ge=1, le=LAST_GENERATION)
 
     @property
     def reads(self) -> list[str]:
@@ -68,7 +69,7 @@ class AnalysisDecl(Declared):
     read: Names = Field(min_length=1)
     carry: Names = []
     valid: Duration | None = None
-    generation: int = Field(default=1, ge=1)
+    generation: int = Field(default=1, ge=1, le=LAST_GENERATION)
 
     @property
     def reads(self) -> list[str]:

@@ -1,6 +1,6 @@
 """The Redis sink's I/O, over redis.asyncio."""
 
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -9,9 +9,10 @@ from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
+from changes.canonical import halves
 from changes.errors import Misconfigured
 from changes.key import Key, key_of
-from changes.record import Outcome, Record, StoredRow
+from changes.record import BucketSum, Outcome, Record, StoredRow
 from changes.schema import TableSchema
 from changes.target import Target
 from sinks.isolate import isolate
@@ -20,6 +21,7 @@ from sinks.redis.errors import classify
 from sinks.redis.place import glob, matches, shape
 
 _PAGE = 1000
+_REMEMBERED = 20_000
 
 
 class RedisSink:
@@ -112,6 +114,8 @@ class RedisSink:
         return found
 
     async def _read(self, target: Target, schema: TableSchema, places: Sequence[str]) -> list[StoredRow | None]:
+        if not places:
+            return []
         with _translated():
             texts: list[Any] = await self._client.mget([*places, *map(statements.stamp_key, places)])
         return [
@@ -119,18 +123,57 @@ class RedisSink:
             for place, text, stamp in zip(places, texts[: len(places)], texts[len(places) :], strict=True)
         ]
 
-    async def rows(self, target: Target, schema: TableSchema) -> AsyncIterator[StoredRow]:
-        """A row may come twice where the server resizes its table of keys meanwhile (SCAN promises no less)."""
+    async def rows(
+        self, target: Target, schema: TableSchema, buckets: Collection[int] | None = None
+    ) -> AsyncIterator[StoredRow]:
+        among = None if buckets is None else frozenset(buckets)
+        async for places in self._places(target):
+            wanted = places
+            if among is not None:
+                # A value without a stamp may be in any.
+                stamps = await self._stamps(places)
+                wanted = [p for p, s in zip(places, stamps, strict=True) if s.bucket < 0 or s.bucket in among]
+            if wanted:
+                for row in await self._read(target, schema, wanted):
+                    if row is not None and (among is None or row.key.bucket in among):
+                        yield row
+
+    async def sums(self, target: Target, schema: TableSchema) -> dict[int, BucketSum]:
+        """By the stamps of the values that are there; only values without one are fetched."""
+        found: dict[int, BucketSum] = {}
+        async for places in self._places(target):
+            stamps = await self._stamps(places)
+            bare = [place for place, stamp in zip(places, stamps, strict=True) if stamp.bucket < 0]
+            hashes = [(stamp.bucket, stamp.hash) for stamp in stamps if stamp.bucket >= 0]
+            hashes += [(row.key.bucket, row.hash) for row in await self._read(target, schema, bare) if row is not None]
+            for bucket, hash_ in hashes:
+                found[bucket] = found.get(bucket, BucketSum()) + BucketSum(1, *halves(hash_))
+        return found
+
+    async def _places(self, target: Target) -> AsyncIterator[list[str]]:
+        """The keys of a target's values, each once, a page at a time.
+
+        SCAN gives a key again where the server makes its table of keys smaller meanwhile: of the keys that then share
+        the part of it where the scan stands, all of which it gave shortly before. So the last ones are remembered.
+        """
         cursor, pattern = -1, matches(target.place)
+        before: set[str] = set()
+        lately: set[str] = set()
         while cursor != 0:
             with _translated():
                 cursor, keys = await self._client.scan(max(cursor, 0), match=glob(target.place), count=_PAGE)
-            found = (key.decode(errors="replace") if isinstance(key, bytes) else key for key in keys)
-            places = [place for place in found if pattern.fullmatch(place)]
+            found = {key.decode(errors="replace") if isinstance(key, bytes) else key for key in keys}
+            places = [place for place in found - before - lately if pattern.fullmatch(place)]
+            lately.update(places)
+            if len(lately) >= _REMEMBERED:
+                before, lately = lately, set()
             if places:
-                for row in await self._read(target, schema, places):
-                    if row is not None:
-                        yield row
+                yield places
+
+    async def _stamps(self, places: Sequence[str]) -> list[statements.Stamp]:
+        with _translated():
+            texts: list[Any] = await self._client.mget([statements.stamp_key(place) for place in places])
+        return [statements.stamp_from(text) for text in texts]
 
     async def close(self) -> None:
         with suppress(exceptions.RedisError, OSError):
@@ -146,8 +189,8 @@ def _stored(
     row = statements.row_from([column.name for column in target.columns(schema)], text)
     if row is None or any(row[name] is None for name in schema.key):
         return None
-    position, hash_, mapping, _ = statements.stamp_from(stamp)
-    return StoredRow(key_of(schema, row), place, position, hash_, mapping, row)
+    told = statements.stamp_from(stamp)
+    return StoredRow(key_of(schema, row), place, told.position, told.hash, told.mapping, row, told.generation)
 
 
 @contextmanager

@@ -2,10 +2,11 @@
 
 A row's *stamp* is the text under its position key ``_tr:<place>``::
 
-    0000000000000123456 0f1e2d3c4b5a6978 512 1073741823 +
-    position            row hash         bucket mapping  + alive, - deleted
+    00001   0000000000000123456 0f1e2d3c4b5a6978 512 1073741823 +        (the first two without a space)
+    generation  position        row hash         bucket mapping  + alive, - deleted
 
-Positions are compared as text of 19 digits: Redis's Lua holds numbers as doubles, which cannot hold them.
+Generation and position are compared as text of 24 digits: Redis's Lua holds numbers as doubles, which cannot hold
+them. Stamps from before there were generations begin with the position's 19 digits; their generation is 0.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,7 +16,7 @@ import msgspec
 
 from changes.canonical import Value
 from changes.errors import Rejected
-from changes.position import from_text, to_text
+from changes.position import TEXT_WIDTH, from_text, to_text
 from changes.record import APPLIED, STALE, Outcome, Record, rejected
 from changes.target import Target
 from sinks.redis.place import STAMP_PREFIX
@@ -29,6 +30,11 @@ LONGEST = 512 * 1024 * 1024
 SCRIPT = """
 -- KEYS: a value's key and its stamp's, for each record.
 -- ARGV: the stamp, the value, and the lifetimes of value and stamp in ms (0 for none), for each record.
+-- A stamp's first 24 characters are its generation and position; before there were generations, 19.
+local function order(stamp)
+  if string.sub(stamp, 20, 20) == ' ' then return '00000' .. string.sub(stamp, 1, 19) end
+  return string.sub(stamp, 1, 24)
+end
 -- Answers a letter for each record (a applied, s stale, r rejected), then the reason of each r.
 local letters, answer = {}, {''}
 for i = 1, #KEYS, 2 do
@@ -41,7 +47,7 @@ for i = 1, #KEYS, 2 do
   if type(foreign) == 'table' or type(old) == 'table' then
     letters[#letters + 1] = 'r'
     answer[#answer + 1] = type(foreign) == 'table' and foreign.err or old.err
-  elseif old and string.sub(old, 1, 19) > string.sub(new, 1, 19) then
+  elseif old and order(old) > order(new) then
     letters[#letters + 1] = 's'
   else
     -- The stamp first: where memory is short the first write fails, and nothing has been done.
@@ -60,17 +66,21 @@ answer[1] = table.concat(letters)
 return answer
 """
 
-_decode = msgspec.json.Decoder(dict[str, bool | int | float | str | None]).decode
+_decode = msgspec.json.Decoder(dict[str, bool | int | float | str | list[float] | None]).decode
+
+_GENERATION_WIDTH = 5
 
 
 class Stamp(NamedTuple):
+    generation: int
     position: int
     hash: int
+    bucket: int
     mapping: int
     alive: bool
 
 
-NO_STAMP = Stamp(0, 0, 0, True)
+NO_STAMP = Stamp(0, 0, 0, -1, 0, True)
 
 
 def stamp_key(place: str) -> str:
@@ -79,14 +89,23 @@ def stamp_key(place: str) -> str:
 
 def stamp_text(record: Record) -> str:
     alive = "-" if record.row is None else "+"
-    return f"{to_text(record.position)} {record.hash:016x} {record.key.bucket} {record.target.mapping} {alive}"
+    order = f"{record.generation:0{_GENERATION_WIDTH}d}{to_text(record.position)}"
+    return f"{order} {record.hash:016x} {record.key.bucket} {record.target.mapping} {alive}"
 
 
 def stamp_from(text: bytes | None) -> Stamp:
     """`NO_STAMP` where there is none, or something else in its place."""
     try:
-        position, hash_, _, mapping, alive = (text or b"").split(b" ")
-        return Stamp(from_text(position), int(hash_, 16), int(mapping), alive == b"+")
+        order, hash_, bucket, mapping, alive = (text or b"").split(b" ")
+        generation, position = order[:-TEXT_WIDTH], order[-TEXT_WIDTH:]
+        return Stamp(
+            int(generation or b"0"),
+            from_text(position),
+            int(hash_, 16),
+            int(bucket),
+            int(mapping),
+            alive == b"+",
+        )
     except ValueError:
         return NO_STAMP
 

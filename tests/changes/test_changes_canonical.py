@@ -21,21 +21,23 @@ from changes.schema import Column, Kind, TableSchema, kind_of
 GOLDEN = Path(__file__).parent / "golden"
 
 
-class GoldenRow(msgspec.Struct):
-    """``columns`` are (name, type); ``canonical`` has every byte beyond ASCII as ``\\xNN``."""
+class GoldenRow(msgspec.Struct, kw_only=True):
+    """``columns`` are (name, type), of the MySQL type's kind where ``kinds`` has no other; ``canonical`` has every byte
+    beyond ASCII as ``\\xNN``."""
 
     name: str
     columns: list[tuple[str, str]]
-    row: dict[str, bool | int | float | str | None]
+    row: dict[str, bool | int | float | str | list[float] | None]
     canonical: str
     hash: str
+    kinds: dict[str, Kind] = {}
 
     @property
     def schema(self) -> tuple[Column, ...]:
-        return tuple(Column(name, kind_of(type_), type_) for name, type_ in self.columns)
+        return tuple(Column(name, self.kinds.get(name, kind_of(type_)), type_) for name, type_ in self.columns)
 
 
-class GoldenKey(GoldenRow):
+class GoldenKey(GoldenRow, kw_only=True):
     """``row`` holds the key columns, in key order; ``json`` is the Kafka key."""
 
     json: str
@@ -105,6 +107,7 @@ def canonical(kind: Kind, value: Any) -> bytes:
         (Kind.JSON, ['{"b":1,"a":[true,null]}', '{ "a" : [ true, null ], "b" : 1.0 }', '{"a":[true,null],"b":1e0}']),
         (Kind.JSON, ["1200", "1.2e3", "12E2", "1200.00", "0.12E+4"]),
         (Kind.JSON, ["0", "-0", "0.0", "-0e5"]),
+        (Kind.VECTOR, [[0.1, 1], (0.10000000149011612, 1.0)]),
         (Kind.JSON, ['"é"', '"\\u00e9"', '"é"'.encode()]),
     ],
     ids=str,
@@ -129,6 +132,9 @@ def test_what_stores_render_differently_is_equal(kind: Kind, same: list[Any]) ->
         (Kind.JSON, "null", '"null"'),
         (Kind.JSON, "9007199254740993", "9007199254740992"),
         (Kind.DOUBLE, 0.1, math.nextafter(0.1, 1)),
+        (Kind.VECTOR, [1.0, 2.0], [2.0, 1.0]),
+        (Kind.VECTOR, [1.0], [1.0, 0.0]),
+        (Kind.VECTOR, [0.1], [0.10000001639127731]),
     ],
 )
 def test_what_looks_alike_and_is_not_the_same_differs(kind: Kind, one: Value, other: Value) -> None:
@@ -234,6 +240,7 @@ VALUES: dict[Kind, st.SearchStrategy[Any]] = {
     Kind.DATETIME: st.datetimes().map(lambda value: value.isoformat() + "Z"),
     Kind.TIMESTAMP: st.datetimes().map(lambda value: value.isoformat() + "Z"),
     Kind.JSON: json_values.map(json.dumps),
+    Kind.VECTOR: st.lists(st.floats(width=32, allow_nan=False, allow_infinity=False), max_size=4),
 }
 wide_rows = st.fixed_dictionaries({column.name: st.none() | VALUES[column.kind] for column in WIDE})
 
@@ -293,6 +300,9 @@ def test_no_two_rows_share_their_bytes_however_names_and_values_are_cut(
         (Kind.BYTES, "not base64"),
         (Kind.JSON, "{"),
         (Kind.JSON, "NaN"),
+        (Kind.VECTOR, "[1]"),
+        (Kind.VECTOR, 1.0),
+        (Kind.VECTOR, [1e39]),
         (Kind.JSON, ""),
     ],
 )

@@ -7,9 +7,11 @@ import asyncio
 import itertools
 import resource
 import secrets
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+import sqlite3
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, Protocol
 
 import asyncpg
@@ -21,7 +23,7 @@ from changes.envelope import Delivered, Headers
 from changes.expand import expand
 from changes.key import key_of
 from changes.record import Outcome, Record, StoredRow
-from changes.schema import Column, TableSchema, kind_of
+from changes.schema import Column, Kind, TableSchema, kind_of
 from changes.target import Target
 from changes.tier import DEFAULT_TIERS
 from sinks.contract import Sink, SinkSpec
@@ -29,6 +31,7 @@ from sinks.redis.sink import RedisSink
 from sinks.redis.statements import stamp_key
 from sinks.registry import SPECS
 from sinks.sql.postgres.sink import PostgresSink
+from sinks.sql.sqlite.files import walk
 from sinks.sql.sqlite.sink import SqliteSink
 
 _serial, _run = itertools.count(), secrets.token_hex(4)
@@ -40,7 +43,13 @@ def new_place(word: str = "notes") -> str:
 
 
 def schema_of(*columns: tuple[str, str], key: tuple[str, ...] = ("id",)) -> TableSchema:
-    return TableSchema("shop", "notes", tuple(Column(name, kind_of(type_), type_) for name, type_ in columns), key)
+    made = tuple(Column(name, _kind(type_), type_) for name, type_ in columns)
+    return TableSchema("shop", "notes", made, key)
+
+
+def _kind(type_: str) -> Kind:
+    """A vector is an enricher's here; MySQL's own is bytes."""
+    return Kind.VECTOR if type_.startswith("vector(") else kind_of(type_)
 
 
 PLAIN = schema_of(("id", "bigint"), ("user_id", "bigint"), ("title", "varchar(200)"), ("amount", "decimal(12,2)"))
@@ -76,6 +85,7 @@ EVERY: dict[str, tuple[str, Value]] = {
     "clock": ("time(6)", "-838:59:58.999900"),
     "moment": ("datetime(6)", "9999-12-31T23:59:59.999999"),
     "instant": ("timestamp(6)", "2026-03-29T01:30:00.123400Z"),
+    "embedding": ("vector(5)", [0.1, -3.4028234663852886e38, 1e-45, -0.0, 1]),
     "document": ("json", '{"b": [1, 1.50, true, null, "é\\n"], "a": {"": -0.0, "big": 12345678901234567890.5}}'),
 }
 EVERYTHING = schema_of(*((name, type_) for name, (type_, _) in EVERY.items()))
@@ -90,21 +100,28 @@ class Stage:
     target: Target
     schema: TableSchema
 
-    def put(self, position: int, before: Mapping[str, Value] | None = None, **row: Value) -> list[Record]:
-        return self._expand("u" if before else "c", before, row, position)
+    def put(
+        self, position: int, before: Mapping[str, Value] | None = None, generation: int = 0, **row: Value
+    ) -> list[Record]:
+        return self._expand("u" if before else "c", before, row, position, generation)
 
-    def gone(self, position: int, **before: Value) -> list[Record]:
-        return self._expand("d", before, None, position)
+    def gone(self, position: int, generation: int = 0, **before: Value) -> list[Record]:
+        return self._expand("d", before, None, position, generation)
 
     def _expand(
-        self, op: Any, before: Mapping[str, Value] | None, after: Mapping[str, Value] | None, position: int
+        self,
+        op: Any,
+        before: Mapping[str, Value] | None,
+        after: Mapping[str, Value] | None,
+        position: int,
+        generation: int,
     ) -> list[Record]:
         full = [
             None if row is None else {c.name: row.get(c.name) for c in self.schema.columns} for row in (before, after)
         ]
         hash_ = 0 if full[1] is None else compiled(self.schema.columns)(full[1])
         change = msgspec.convert({"op": op, "before": full[0], "after": full[1]}, Delivered)
-        headers = Headers(position, hash_, self.schema.fingerprint)
+        headers = Headers(position, hash_, self.schema.fingerprint, generation)
         return expand(change, headers, self.schema, self.target, self.spec.place_of)
 
     async def write(self, *changes: Sequence[Record]) -> list[str]:
@@ -120,10 +137,9 @@ class Stage:
         (found,) = await self.sink.read(self.target, self.schema, [(place, key_of(self.schema, row))])
         return found
 
-    async def all(self) -> list[StoredRow]:
-        return sorted(
-            [row async for row in self.sink.rows(self.target, self.schema)], key=lambda row: row.key.canonical
-        )
+    async def all(self, buckets: Collection[int] | None = None) -> list[StoredRow]:
+        found = [row async for row in self.sink.rows(self.target, self.schema, buckets)]
+        return sorted(found, key=lambda row: row.key.canonical)
 
     def widened(self, name: str, type_: str) -> "Stage":
         column = Column(name, kind_of(type_), type_)
@@ -153,6 +169,9 @@ class Harness(Protocol):
 
     async def interrupt(self, sink: Sink, batch: Sequence[Record]) -> list[Outcome]:
         """Write ``batch``, and cut the connection or the disk off while the store is at it."""
+
+    async def forget_generations(self, target: Target) -> None:
+        """Make of what is stored what was stored before there were generations."""
 
 
 def target_of(sink: str, place: str, **declared: Any) -> Target:
@@ -194,6 +213,12 @@ class PostgresHarness:
             await watcher.close()
             await blocker.close()
 
+    async def forget_generations(self, target: Target) -> None:
+        connection = await asyncpg.connect(self.url)
+        await connection.execute(f'ALTER TABLE tailrace."{target.place}" DROP COLUMN _tr_gen')
+        await connection.execute("ALTER TABLE tailrace.tombstones DROP COLUMN gen")
+        await connection.close()
+
 
 class RedisHarness:
     def __init__(self, stack: Servers) -> None:
@@ -230,6 +255,11 @@ class RedisHarness:
             await client.client_unpause()
             await client.aclose()
 
+    async def forget_generations(self, target: Target) -> None:
+        async with Redis.from_url(self.url) as client:
+            async for key in client.scan_iter(stamp_key(target.place.replace("{id}", "*"))):
+                await client.set(key, (await client.get(key))[5:], keepttl=True)
+
 
 class SqliteHarness:
     def __init__(self, stack: Servers) -> None:
@@ -248,6 +278,14 @@ class SqliteHarness:
     async def interrupt(self, sink: Sink, batch: Sequence[Record]) -> list[Outcome]:
         with no_room():
             return await sink.write(batch)
+
+    async def forget_generations(self, target: Target) -> None:
+        for path in walk(Path(self.folder)):
+            file = sqlite3.connect(path)
+            if file.execute("SELECT 1 FROM sqlite_master WHERE name = ?", (f"_tr_{target.place}",)).fetchone():
+                file.execute(f'ALTER TABLE "_tr_{target.place}" DROP COLUMN _tr_gen')
+                file.execute("ALTER TABLE _tr_tombstones DROP COLUMN gen")
+            file.close()
 
 
 @contextmanager

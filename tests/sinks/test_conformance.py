@@ -1,16 +1,22 @@
 """The conformance suite: what `sinks.contract` promises, of every sink in the registry, on real servers."""
 
 import itertools
+import math
+import struct
 from collections.abc import AsyncIterator
+from dataclasses import replace
+from random import Random
 from typing import Any
 
 import pytest
-from conformance import EVERY, EVERYTHING, HARNESSES, PLAIN, Harness, Servers, Stage, staged
+from conformance import EVERY, EVERYTHING, HARNESSES, PLAIN, Harness, Servers, Stage, schema_of, staged
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from changes.canonical import row_hash
+from changes.canonical import halves, row_hash
 from changes.errors import Transient
+from changes.position import LAST_GENERATION
+from changes.record import BucketSum, StoredRow
 from changes.schema import Kind
 from sinks.registry import SPECS
 
@@ -91,6 +97,117 @@ async def test_an_equal_position_lands(stage: Stage) -> None:
     assert await stage.write(stage.gone(20, id=1, user_id=1)) == ["applied"]
     assert await stage.write(stage.put(20, id=1, user_id=1, title="again")) == ["applied"]
     assert await titles(stage) == {1: "again"}
+
+
+async def test_an_older_generation_loses_whatever_its_position(stage: Stage) -> None:
+    await stage.write(stage.put(20, generation=2, id=1, user_id=1, title="new"))
+    assert await stage.write(stage.put(30, generation=1, id=1, user_id=1, title="old")) == ["stale"]
+    assert await stage.write(stage.gone(30, generation=1, id=1, user_id=1)) == ["stale"]
+    assert await stage.write(stage.put(19, generation=2, id=1, user_id=1, title="old")) == ["stale"]
+    held = await stage.held(id=1, user_id=1)
+    assert held is not None
+    assert (held.row["title"], held.generation, held.position) == ("new", 2, 20)
+
+
+async def test_a_newer_generation_wins_whatever_its_position(stage: Stage) -> None:
+    await stage.write(stage.put(30, generation=9, id=1, user_id=1, title="old"))
+    assert await stage.write(stage.put(20, generation=10, id=1, user_id=1, title="new")) == ["applied"]
+    assert await stage.write(stage.put(20, generation=10, id=1, user_id=1, title="same")) == ["applied"]
+    assert await titles(stage) == {1: "same"}
+    last = stage.put(1, generation=LAST_GENERATION, id=1, user_id=1, title="last")
+    assert await stage.write(last) == ["applied"]
+    (held,) = await stage.all()
+    assert (held.generation, held.position) == (LAST_GENERATION, 1)
+
+
+async def test_a_tombstone_is_of_its_generation(stage: Stage) -> None:
+    row = {"id": 1, "user_id": 1}
+    await stage.write(stage.put(30, generation=1, **row))
+    assert await stage.write(stage.gone(20, generation=2, **row)) == ["applied"]
+    assert await stage.all() == []
+    assert await stage.write(stage.put(40, generation=1, **row)) == ["stale"]
+    assert await stage.write(stage.gone(40, generation=1, **row)) == ["stale"]
+    assert await stage.write(stage.put(19, generation=2, **row)) == ["stale"]
+    assert await stage.write(stage.put(20, generation=2, **row)) == ["applied"]
+    assert await stage.write(stage.gone(10, generation=3, **row), stage.put(5, generation=4, **row)) == ["applied"] * 2
+    assert [held.generation for held in await stage.all()] == [4]
+
+
+async def test_within_a_batch_the_newest_generation_wins(stage: Stage) -> None:
+    outcomes = await stage.write(
+        stage.put(10, generation=2, id=1, user_id=1, title="new"),
+        stage.put(90, generation=1, id=1, user_id=1, title="late"),
+    )
+    assert outcomes == ["applied", "stale"]
+    assert await titles(stage) == {1: "new"}
+
+
+async def test_what_was_stored_before_generations_is_of_generation_0(harness: Harness, name: str) -> None:
+    async with staged(harness, name) as old:
+        row, grave = {"id": 1, "user_id": 1}, {"id": 2, "user_id": 1}
+        await old.write(old.put(10, **row, title="old"), old.gone(10, **grave))
+        await old.sink.close()
+        await harness.forget_generations(old.target)
+        stage = replace(old, sink=harness.build())
+        await stage.sink.open([(stage.target, stage.schema)])
+        try:
+            (held,) = await stage.all()
+            assert (held.row["title"], held.generation, held.position) == ("old", 0, 10)
+            assert await stage.held(**row) == held
+            assert await stage.sink.sums(stage.target, stage.schema) == summed([held])
+            assert await stage.write(stage.put(9, **row), stage.put(9, **grave)) == ["stale"] * 2
+            assert await stage.write(stage.put(10, **row), stage.put(10, **grave)) == ["applied"] * 2
+            assert await stage.write(stage.gone(1, generation=1, **row)) == ["applied"]
+            assert await stage.write(stage.put(11, **row)) == ["stale"]
+            assert [found.key.values for found in await stage.all()] == [(2,)]
+        finally:
+            await stage.sink.close()
+
+
+def summed(rows: list[StoredRow]) -> dict[int, BucketSum]:
+    found: dict[int, BucketSum] = {}
+    for row in rows:
+        found[row.key.bucket] = found.get(row.key.bucket, BucketSum()) + BucketSum(1, *halves(row.hash))
+    return found
+
+
+async def test_sums_and_buckets_are_of_the_living_rows(stage: Stage) -> None:
+    assert await stage.sink.sums(stage.target, stage.schema) == {}
+    rows = [{"id": id_, "user_id": id_ % 4, "title": f"t{id_}"} for id_ in range(3000)]
+    await stage.write(*(stage.put(10, generation=row["id"] % 3, **row) for row in rows))
+    await stage.write(*(stage.gone(20, generation=3, **row) for row in rows[::5]))
+    all_ = await stage.all()
+    assert len(all_) == 2400
+    sums = await stage.sink.sums(stage.target, stage.schema)
+    assert sums == summed(all_)
+    assert max(max(one.h1, one.h2) for one in sums.values()) > 2**32
+    some = {row.key.bucket for row in all_[:7]}
+    assert await stage.all(some) == [row for row in all_ if row.key.bucket in some]
+    assert await stage.all(range(1024)) == all_
+    assert await stage.all([]) == []
+
+
+async def test_a_vector_is_kept_bit_for_bit(harness: Harness, name: str) -> None:
+    schema = schema_of(("id", "bigint"), ("user_id", "bigint"), ("embedding", "vector(384)"), ("title", "vector(2)"))
+    random = Random(5)
+    vectors = [
+        [number for number in struct.unpack("<384f", random.randbytes(1536)) if math.isfinite(number)]
+        for _ in range(40)
+    ]
+    vectors = [(vector + [0.1] * 384)[:384] for vector in vectors]
+    async with staged(harness, name, schema) as stage:
+        batch = [
+            stage.put(10, id=id_, user_id=1, embedding=vector, title=[id_, 0.5]) for id_, vector in enumerate(vectors)
+        ]
+        assert await stage.write(*batch, stage.put(10, id=99, user_id=1)) == ["applied"] * 41
+        assert await stage.write(stage.put(11, id=0, user_id=1, embedding=vectors[1], title=[1, 2])) == ["applied"]
+        vectors[0] = vectors[1]
+        for held in await stage.all():
+            (id_,) = held.key.values
+            wanted = None if id_ == 99 else struct.pack("<384f", *vectors[int(str(id_))])
+            found = held.row["embedding"]
+            assert (found if found is None else struct.pack("<384f", *found)) == wanted  # type: ignore[misc]
+            assert held.hash == row_hash(schema.columns, held.row)
 
 
 async def test_a_late_upsert_does_not_resurrect_a_deleted_row(stage: Stage) -> None:

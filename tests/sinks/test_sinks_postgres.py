@@ -1,6 +1,7 @@
 """What only PostgreSQL does, on a real server."""
 
 import asyncio
+import math
 import re
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -8,9 +9,11 @@ from urllib.parse import urlsplit
 
 import asyncpg
 import pytest
-from conformance import PLAIN, PostgresHarness, Servers, Stage, new_place, schema_of, staged, target_of
+from conformance import PLAIN, PostgresHarness, Servers, Stage, new_place, schema_of, staged, target_of, with_row
 
+from changes.canonical import Value
 from changes.errors import Misconfigured, Transient
+from sinks.sql.postgres.ddl import index_name
 from sinks.sql.postgres.sink import PostgresSink
 
 COUNT_TOMBSTONES = "SELECT count(*) FROM tailrace.tombstones WHERE target = $1"
@@ -170,3 +173,43 @@ async def test_a_table_that_somebody_dropped_is_named(stage: Stage, database: as
     await database.execute(f'DROP TABLE tailrace."{stage.target.place}" CASCADE')
     with pytest.raises(Misconfigured, match=stage.target.place):
         await stage.write(stage.put(10, id=1, user_id=1))
+
+
+async def test_vectors_are_indexed_and_searched_through_the_view(
+    harness: PostgresHarness, database: asyncpg.Connection
+) -> None:
+    schema = schema_of(("id", "bigint"), ("user_id", "bigint"), ("title", "vector(3)"))
+    async with staged(harness, "postgres", schema) as stage:
+        vectors = {1: [1.0, 0.0, 0.0], 2: [0.0, 1.0, 0.0], 3: [0.7, 0.7, 0.1]}
+        await stage.write(*(stage.put(10, id=id_, user_id=1, title=vector) for id_, vector in vectors.items()))
+        await stage.sink.open([(stage.target, schema)])
+        near = f'SELECT id FROM public."{stage.target.place}" ORDER BY title <=> $1::text::vector LIMIT 2'
+        async with database.transaction():
+            await database.execute("SET LOCAL enable_seqscan = off")
+            assert [id_ for (id_,) in await database.fetch(near, "[1,0.1,0]")] == [1, 3]
+            found = await database.fetch(f"EXPLAIN {near}", "[1,0.1,0]")
+        assert any(index_name(stage.target.place, "title") in line for (line,) in found)
+        (good,) = stage.put(11, id=1, user_id=1, title=[1.0, 2.0, 3.0])
+        wrong: list[Value] = [[1.0, 2.0], [1e39, 0.0, 0.0], [math.nan] * 3, "[1,2,3]", ["a", "b", "c"]]  # type: ignore[list-item]
+        outcomes = await stage.outcomes(*([with_row(good, title=title)] for title in wrong))
+        assert [outcome.kind for outcome in outcomes] == ["rejected"] * 5
+        assert "expected 3 dimensions, not 2" in outcomes[0].reason
+
+
+async def test_what_the_driver_cannot_write_is_rejected(stage: Stage) -> None:
+    (one,), (other,) = (stage.put(10, id=id_, user_id=1, title="text") for id_ in (1, 2))
+    outcomes = await stage.outcomes([with_row(one, title=[1.0]), other])
+    assert [outcome.kind for outcome in outcomes] == ["rejected", "applied"]
+
+
+async def test_a_write_that_is_cancelled_leaves_the_connection_usable(harness: PostgresHarness) -> None:
+    async with staged(harness, "postgres") as any_stage:
+        sink = PostgresSink(harness.url, connections=1)
+        stage = replace(any_stage, sink=sink)
+        await sink.open([(stage.target, PLAIN)])
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.01):
+                await stage.write(*(stage.put(10, id=id_, user_id=1, title="a") for id_ in range(5000)))
+        assert await stage.write(stage.put(11, id=1, user_id=1, title="b")) == ["applied"]
+        assert [row.row["title"] for row in await stage.all()] == ["b"]
+        await sink.close()

@@ -1,5 +1,7 @@
 """PostgreSQL's statements, types and plans, by value."""
 
+from dataclasses import replace
+
 import pytest
 from conformance import PLAIN, schema_of, target_of
 
@@ -8,10 +10,10 @@ from changes.key import key_of
 from changes.record import Record
 from changes.schema import Column, kind_of
 from sinks.sql.postgres import check
-from sinks.sql.postgres.ddl import Found, plan
+from sinks.sql.postgres.ddl import Found, index_name, plan
 from sinks.sql.postgres.errors import classify
-from sinks.sql.postgres.statements import locks, statements_of, upsert_arguments
-from sinks.sql.postgres.types import type_of, widens
+from sinks.sql.postgres.statements import FEW, begin, locks, statements_of, upsert_arguments
+from sinks.sql.postgres.types import to_text, type_of, widens
 from sinks.sql.table import portions, table_of
 
 TWO = schema_of(("id", "bigint"), ('o"dd', "json"), ("blob", "blob"))
@@ -72,47 +74,49 @@ def test_which_types_may_be_widened(old: str, new: str, answer: bool) -> None:
 def test_the_upsert() -> None:
     assert statements_of(table_of(TARGET, TWO)).upsert == (
         'WITH u AS MATERIALIZED (SELECT r.c1::bigint AS "id", r.c2::jsonb AS "o""dd",'
-        " decode(r.c3, 'base64') AS \"blob\", r._tr_pos, r._tr_h1, r._tr_h2, r._tr_bucket, r._tr_key, r._tr_i"
-        " FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::bigint[], $6::bigint[], $7::integer[],"
-        " $8::bytea[]) WITH ORDINALITY"
-        " AS r (c1, c2, c3, _tr_pos, _tr_h1, _tr_h2, _tr_bucket, _tr_key, _tr_i)),"
+        " decode(r.c3, 'base64') AS \"blob\", r._tr_pos, r._tr_h1, r._tr_h2, r._tr_bucket, r._tr_gen, r._tr_key,"
+        " r._tr_i FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::bigint[], $6::bigint[],"
+        " $7::integer[], $8::integer[], $9::bytea[]) WITH ORDINALITY"
+        " AS r (c1, c2, c3, _tr_pos, _tr_h1, _tr_h2, _tr_bucket, _tr_gen, _tr_key, _tr_i)),"
         " cleared AS (DELETE FROM tailrace.tombstones AS d USING u"
-        " WHERE d.target = $9 AND d.key = u._tr_key AND d.pos <= u._tr_pos),"
+        " WHERE d.target = $10 AND d.key = u._tr_key AND (d.gen, d.pos) <= (u._tr_gen, u._tr_pos)),"
         ' landed AS (INSERT INTO tailrace."notes" AS t'
-        ' ("id", "o""dd", "blob", _tr_pos, _tr_h1, _tr_h2, _tr_bucket, _tr_map)'
-        ' SELECT "id", "o""dd", "blob", _tr_pos, _tr_h1, _tr_h2, _tr_bucket, $10::integer FROM u'
+        ' ("id", "o""dd", "blob", _tr_pos, _tr_h1, _tr_h2, _tr_bucket, _tr_gen, _tr_map)'
+        ' SELECT "id", "o""dd", "blob", _tr_pos, _tr_h1, _tr_h2, _tr_bucket, _tr_gen, $11::integer FROM u'
         " WHERE NOT EXISTS (SELECT FROM tailrace.tombstones AS d"
-        " WHERE d.target = $9 AND d.key = u._tr_key AND d.pos > u._tr_pos)"
+        " WHERE d.target = $10 AND d.key = u._tr_key AND (d.gen, d.pos) > (u._tr_gen, u._tr_pos))"
         ' ON CONFLICT ("id") DO UPDATE SET "o""dd" = excluded."o""dd", "blob" = excluded."blob",'
         " _tr_pos = excluded._tr_pos, _tr_h1 = excluded._tr_h1, _tr_h2 = excluded._tr_h2,"
-        " _tr_bucket = excluded._tr_bucket, _tr_map = excluded._tr_map"
-        ' WHERE t._tr_pos <= excluded._tr_pos RETURNING t."id")'
+        " _tr_bucket = excluded._tr_bucket, _tr_gen = excluded._tr_gen, _tr_map = excluded._tr_map"
+        ' WHERE (t._tr_gen, t._tr_pos) <= (excluded._tr_gen, excluded._tr_pos) RETURNING t."id")'
         ' SELECT u._tr_i FROM u JOIN landed USING ("id")'
     )
 
 
 def test_the_delete() -> None:
     assert statements_of(table_of(TARGET, TWO)).delete == (
-        'WITH u AS MATERIALIZED (SELECT r.c1::bigint AS "id", r._tr_pos, r._tr_bucket, r._tr_key, r._tr_i'
-        " FROM unnest($1::text[], $2::bigint[], $3::integer[], $4::bytea[]) WITH ORDINALITY"
-        " AS r (c1, _tr_pos, _tr_bucket, _tr_key, _tr_i)),"
-        ' gone AS (DELETE FROM tailrace."notes" AS t USING u WHERE t."id" = u."id" AND t._tr_pos <= u._tr_pos),'
-        " landed AS (INSERT INTO tailrace.tombstones AS d (target, key, pos, bucket)"
-        " SELECT $5, u._tr_key, u._tr_pos, u._tr_bucket FROM u"
-        ' WHERE NOT EXISTS (SELECT FROM tailrace."notes" AS t WHERE t."id" = u."id" AND t._tr_pos > u._tr_pos)'
-        " ON CONFLICT (target, key) DO UPDATE SET pos = excluded.pos, seen_at = excluded.seen_at"
-        " WHERE d.pos <= excluded.pos RETURNING d.key)"
+        'WITH u AS MATERIALIZED (SELECT r.c1::bigint AS "id", r._tr_pos, r._tr_bucket, r._tr_gen, r._tr_key, r._tr_i'
+        " FROM unnest($1::text[], $2::bigint[], $3::integer[], $4::integer[], $5::bytea[]) WITH ORDINALITY"
+        " AS r (c1, _tr_pos, _tr_bucket, _tr_gen, _tr_key, _tr_i)),"
+        ' gone AS (DELETE FROM tailrace."notes" AS t USING u WHERE t."id" = u."id"'
+        " AND (t._tr_gen, t._tr_pos) <= (u._tr_gen, u._tr_pos)),"
+        " landed AS (INSERT INTO tailrace.tombstones AS d (target, key, pos, bucket, gen)"
+        " SELECT $6, u._tr_key, u._tr_pos, u._tr_bucket, u._tr_gen FROM u"
+        ' WHERE NOT EXISTS (SELECT FROM tailrace."notes" AS t WHERE t."id" = u."id"'
+        " AND (t._tr_gen, t._tr_pos) > (u._tr_gen, u._tr_pos))"
+        " ON CONFLICT (target, key) DO UPDATE SET pos = excluded.pos, gen = excluded.gen, seen_at = excluded.seen_at"
+        " WHERE (d.gen, d.pos) <= (excluded.gen, excluded.pos) RETURNING d.key)"
         " SELECT u._tr_i FROM u JOIN landed ON landed.key = u._tr_key"
     )
 
 
 def test_what_is_bound() -> None:
     row = {"id": 7, 'o"dd': None, "blob": "AP8="}
-    record = Record(TARGET, key_of(TWO, row), 42, row, 0x1_0000_0002, TWO)
+    record = Record(TARGET, key_of(TWO, row), 42, row, 0x1_0000_0002, TWO, generation=3)
     (portion,) = portions([record])
     key = record.key
     assert upsert_arguments(portion) == [
-        ["7"], [None], ["AP8="], [42], [1], [2], [key.bucket], [key.canonical], "notes", TARGET.mapping,
+        ["7"], [None], ["AP8="], [42], [1], [2], [key.bucket], [3], [key.canonical], "notes", TARGET.mapping,
     ]  # fmt: skip
 
 
@@ -122,16 +126,28 @@ def test_locks_are_ascending_and_few() -> None:
         for id_ in range(500)
         for place in ("b", "a")
     ]
-    pairs = list(zip(*locks(records), strict=True))
+    pairs = locks(records)
     assert len(pairs) == 32
     assert pairs == sorted(set(pairs))
+
+
+def test_a_transaction_begins_with_its_locks_and_small_ones_keep_their_plans() -> None:
+    records = [Record(TARGET, key_of(PLAIN, {"id": id_}), 1, None, 0, PLAIN) for id_ in range(FEW + 1)]
+    (target, part), *_ = locks(records[:1])
+    one = begin(records[:1])
+    assert one.startswith("BEGIN ISOLATION LEVEL READ COMMITTED; SELECT set_config('plan_cache_mode', ")
+    assert one.endswith(
+        f"; SELECT pg_advisory_xact_lock(l.target, l.part) FROM (VALUES ({target}, {part})) AS l (target, part)"
+    )
+    assert "plan_cache_mode" in begin(records[:FEW])
+    assert "plan_cache_mode" not in begin(records)
 
 
 def test_a_new_table() -> None:
     assert plan(table_of(TARGET, TWO), Found()) == [
         'CREATE TABLE tailrace."notes" ("id" bigint, "o""dd" jsonb, "blob" bytea, _tr_pos bigint NOT NULL,'
         " _tr_h1 bigint NOT NULL, _tr_h2 bigint NOT NULL, _tr_bucket integer NOT NULL, _tr_map integer NOT NULL,"
-        ' PRIMARY KEY ("id"))',
+        ' _tr_gen integer NOT NULL DEFAULT 0, PRIMARY KEY ("id"))',
         'CREATE INDEX ON tailrace."notes" (_tr_bucket)',
         'CREATE OR REPLACE VIEW public."notes" WITH (security_invoker = true) AS'
         ' SELECT "id", "o""dd", "blob" FROM tailrace."notes"',
@@ -144,12 +160,60 @@ RESERVED_FOUND = {
     "_tr_h2": "bigint",
     "_tr_bucket": "integer",
     "_tr_map": "integer",
+    "_tr_gen": "integer",
 }
 ALL_FOUND = {"id": "bigint", 'o"dd': "jsonb", "blob": "bytea", **RESERVED_FOUND}
 
 
 def test_a_table_that_is_as_it_should_be_is_left_alone() -> None:
     assert plan(table_of(TARGET, TWO), Found(ALL_FOUND, ("id",), ("id", 'o"dd', "blob"), safe=True)) == []
+
+
+def test_a_table_from_before_there_were_generations_is_widened() -> None:
+    columns = {name: type_ for name, type_ in ALL_FOUND.items() if name != "_tr_gen"}
+    assert plan(table_of(TARGET, TWO), Found(columns, ("id",), ("id", 'o"dd', "blob"), safe=True)) == [
+        'ALTER TABLE tailrace."notes" ADD COLUMN IF NOT EXISTS _tr_gen integer NOT NULL DEFAULT 0'
+    ]
+
+
+VECTORS = schema_of(("id", "bigint"), ("title", "vector(384)"), ("long", "vector(3072)"))
+
+
+def test_a_table_of_vectors() -> None:
+    table, name = table_of(TARGET, VECTORS), index_name("notes", "title")
+    create, _, _, index = plan(table, Found(vectors="public"))
+    assert '"title" public.vector(384), "long" public.vector(3072)' in create
+    assert index == (
+        f'CREATE INDEX IF NOT EXISTS "{name}" ON tailrace."notes" USING hnsw ("title" public.vector_cosine_ops)'
+    )
+    found = {"id": "bigint", "title": "public.vector(384)", "long": "public.vector(3072)", **RESERVED_FOUND}
+    there = Found(found, ("id",), ("id", "title", "long"), safe=True, indexes=(name,), vectors="public")
+    assert plan(table, there) == []
+    assert plan(table, replace(there, indexes=())) == [index]
+
+
+def test_vectors_need_their_extension_and_keep_their_length() -> None:
+    table = table_of(TARGET, VECTORS)
+    with pytest.raises(Misconfigured, match="CREATE EXTENSION vector"):
+        plan(table, Found())
+    other = {"id": "bigint", "title": "public.vector(768)", "long": "public.vector(3072)", **RESERVED_FOUND}
+    with pytest.raises(Misconfigured, match=r"`title` of .* is vector\(768\), not vector\(384\)"):
+        plan(table, Found(other, ("id",), vectors="public"))
+
+
+def test_the_name_of_an_index_fits_and_is_its_own() -> None:
+    assert index_name("job_embeddings", "title") == "job_embeddings_title_31b64fc3_hnsw"
+    assert index_name("a_b", "c") != index_name("a", "b_c")
+    long = [index_name("语" * 21, column * 63) for column in "ab"]
+    assert len(set(long)) == 2
+    assert all(len(name.encode()) <= 63 for name in long)
+
+
+def test_a_vector_is_bound_in_as_many_digits_as_tell_it_apart() -> None:
+    (column,) = schema_of(("v", "vector(3)")).columns
+    assert to_text(column, [[0.1, -2, 0.30000001192092896], None]) == ["{0.100000001,-2,0.300000012}", None]
+    with pytest.raises(Rejected, match="`v` is no list"):
+        to_text(column, ["[1,2,3]"])
 
 
 def test_a_new_column_is_added_at_the_end_of_table_and_view() -> None:

@@ -86,11 +86,11 @@ def test_what_the_script_is_given() -> None:
     keys, values = arguments([alive, gone])
     assert keys == ["notes:7", "_tr:notes:7"] * 2
     assert values == [
-        f"0000000000000000042 0000000000000abc {bucket} {mapping} +",
+        f"000000000000000000000042 0000000000000abc {bucket} {mapping} +",
         '{"id":7,"user_id":1,"title":"é","amount":"1.50"}'.encode(),
         0,
         0,
-        f"0000000000000000042 0000000000000abc {bucket} {mapping} -",
+        f"000000000000000000000042 0000000000000abc {bucket} {mapping} -",
         b"",
         0,
         10_000,
@@ -112,7 +112,8 @@ def test_lifetimes() -> None:
 
 
 def test_stamps_and_values_are_read_back() -> None:
-    assert stamp_from(b"0000000000000000042 0000000000000abc 5 6 -") == Stamp(42, 0xABC, 6, False)
+    assert stamp_from(b"000070000000000000000042 0000000000000abc 5 6 -") == Stamp(7, 42, 0xABC, 5, 6, False)
+    assert stamp_from(b"0000000000000000042 0000000000000abc 5 6 +") == Stamp(0, 42, 0xABC, 5, 6, True)
     assert stamp_from(None) == stamp_from(b"something else") == NO_STAMP
     assert row_from(["id", "new"], b'{"id":1,"old":2}') == {"id": 1, "new": None}
     assert row_from(["id"], b"[1]") is row_from(["id"], b"\xff") is None

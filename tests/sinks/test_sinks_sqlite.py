@@ -25,7 +25,7 @@ from sinks.sql.sqlite.statements import SIZES, pages, plan, statements_of
 from sinks.sql.table import table_of
 
 TARGET = target_of("sqlite", "notes", user="user_id")
-RESERVED = ("_tr_pos", "_tr_h1", "_tr_h2", "_tr_bucket", "_tr_map")
+RESERVED = ("_tr_pos", "_tr_h1", "_tr_h2", "_tr_bucket", "_tr_map", "_tr_gen")
 
 
 @asynccontextmanager
@@ -45,10 +45,11 @@ async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
 
 def test_the_upsert() -> None:
     assert statements_of(table_of(TARGET, schema_of(("id", "bigint"), ("user_id", "bigint")))).upsert == (
-        'INSERT INTO "_tr_notes" AS t ("id", "user_id", _tr_pos, _tr_h1, _tr_h2, _tr_bucket, _tr_map)'
-        ' VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT ("id") DO UPDATE SET "user_id" = excluded."user_id",'
+        'INSERT INTO "_tr_notes" AS t ("id", "user_id", _tr_pos, _tr_h1, _tr_h2, _tr_bucket, _tr_map, _tr_gen)'
+        ' VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT ("id") DO UPDATE SET "user_id" = excluded."user_id",'
         " _tr_pos = excluded._tr_pos, _tr_h1 = excluded._tr_h1, _tr_h2 = excluded._tr_h2,"
-        " _tr_bucket = excluded._tr_bucket, _tr_map = excluded._tr_map WHERE t._tr_pos <= excluded._tr_pos"
+        " _tr_bucket = excluded._tr_bucket, _tr_map = excluded._tr_map, _tr_gen = excluded._tr_gen"
+        " WHERE (t._tr_gen, t._tr_pos) <= (excluded._tr_gen, excluded._tr_pos)"
     )
 
 
@@ -59,7 +60,8 @@ def test_the_plan_of_a_file() -> None:
     assert create == (
         'CREATE TABLE "_tr_notes" ("id" INTEGER NOT NULL, "user_id" INTEGER, "price" TEXT, "ratio" REAL,'
         " _tr_pos INTEGER NOT NULL, _tr_h1 INTEGER NOT NULL, _tr_h2 INTEGER NOT NULL,"
-        ' _tr_bucket INTEGER NOT NULL, _tr_map INTEGER NOT NULL, PRIMARY KEY ("id")) STRICT'
+        " _tr_bucket INTEGER NOT NULL, _tr_map INTEGER NOT NULL, _tr_gen INTEGER NOT NULL DEFAULT 0,"
+        ' PRIMARY KEY ("id")) STRICT'
     )
     assert view == 'CREATE VIEW "notes" AS SELECT "id", "user_id", "price", "ratio" FROM "_tr_notes"'
     names = ["id", "user_id", "price", "ratio"]

@@ -23,6 +23,10 @@ _KEY = (
 )
 _SAFE = "SELECT 'security_invoker=true' = ANY (reloptions) FROM pg_class WHERE oid = to_regclass($1)"
 _SECURED = "SELECT relrowsecurity FROM pg_class WHERE oid = to_regclass($1)"
+_INDEXES = (
+    "SELECT c.relname FROM pg_index AS i JOIN pg_class AS c ON c.oid = i.indexrelid WHERE i.indrelid = to_regclass($1)"
+)
+_VECTORS = "SELECT extnamespace::regnamespace::text FROM pg_extension WHERE extname = 'vector'"
 _POLICIES = "SELECT polname FROM pg_policy WHERE polrelid = to_regclass($1)"
 _READERS = "SELECT rolname FROM pg_roles WHERE rolname = current_database() || '_app'"
 _MAY_READ = (
@@ -40,6 +44,8 @@ async def ensure(connection: PoolConnectionProxy, tables: Sequence[Table]) -> No
         if await connection.fetchval("SELECT to_regclass($1)", ddl.SIDE_TABLE) is None:
             for statement in ddl.SETUP:
                 await connection.execute(statement)
+        elif "gen" not in await _columns(connection, ddl.SIDE_TABLE):
+            await connection.execute(ddl.WIDEN_SETUP)
         for table in tables:
             for statement in ddl.plan(table, await _find(connection, table)):
                 await connection.execute(statement)
@@ -57,6 +63,8 @@ async def _find(connection: PoolConnectionProxy, table: Table) -> ddl.Found:
         safe=bool(await connection.fetchval(_SAFE, view)),
         secured=bool(await connection.fetchval(_SECURED, base)),
         policies=tuple(name for (name,) in await connection.fetch(_POLICIES, base)),
+        indexes=tuple(name for (name,) in await connection.fetch(_INDEXES, base)),
+        vectors=await connection.fetchval(_VECTORS),
     )
 
 

@@ -10,9 +10,11 @@ and keeps what it held.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+import xxhash
+
 from changes.errors import Misconfigured
 from changes.record import RESERVED
-from changes.schema import Kind
+from changes.schema import Column, Kind
 from sinks.sql.postgres.types import type_of, widens
 from sinks.sql.table import TOMBSTONES, Table, quote, quoted
 
@@ -22,22 +24,31 @@ SIDE_TABLE = f"{SCHEMA}.{TOMBSTONES}"
 SETUP = (
     f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}",
     f"CREATE TABLE {SIDE_TABLE} (target text NOT NULL, key bytea NOT NULL, pos bigint NOT NULL,"
-    " bucket integer NOT NULL, seen_at timestamptz NOT NULL DEFAULT now(), PRIMARY KEY (target, key))",
+    " bucket integer NOT NULL, seen_at timestamptz NOT NULL DEFAULT now(), gen integer NOT NULL DEFAULT 0,"
+    " PRIMARY KEY (target, key))",
     f"CREATE INDEX ON {SIDE_TABLE} (target, seen_at)",
 )
 """The statements of a database that has no side table yet."""
 
+WIDEN_SETUP = f"ALTER TABLE {SIDE_TABLE} ADD COLUMN IF NOT EXISTS gen integer NOT NULL DEFAULT 0"
+"""The statement for a side table from before there were generations, which has no ``gen``."""
+
 EXPIRE = f"DELETE FROM {SIDE_TABLE} WHERE target = $1 AND seen_at < now() - make_interval(secs => $2)"
 
-_RESERVED_TYPES = dict(zip(RESERVED, ("bigint", "bigint", "bigint", "integer", "integer"), strict=True))
+RESERVED_TYPES = dict(zip(RESERVED, ("bigint", "bigint", "bigint", "integer", "integer", "integer"), strict=True))
+_GENERATION = "_tr_gen integer NOT NULL DEFAULT 0"
 _LONGEST_NAME = 63
+
+MOST_INDEXED = 2000
+"""Dimensions of the longest vector that pgvector's HNSW takes; columns of longer ones are searched in full."""
 
 
 @dataclass(frozen=True)
 class Found:
     """What a database holds of a table: columns with their types and the view's columns, in their order.
 
-    ``view`` is empty where there is none; ``safe`` says that it runs with its reader's rights.
+    ``view`` is empty where there is none; ``safe`` says that it runs with its reader's rights. ``vectors`` is the
+    schema of the extension `vector`, quoted where it must be; ``None`` where the database has none.
     """
 
     columns: Mapping[str, str] = field(default_factory=dict)
@@ -46,6 +57,8 @@ class Found:
     safe: bool = False
     secured: bool = False
     policies: tuple[str, ...] = ()
+    indexes: tuple[str, ...] = ()
+    vectors: str | None = None
 
 
 def base(table: Table) -> str:
@@ -61,7 +74,7 @@ def plan(table: Table, found: Found) -> list[str]:
 
     Raises `Misconfigured` where that would take more than Tailrace may do.
     """
-    wanted = _wanted(table)
+    wanted = _wanted(table, found)
     if not found.columns:
         statements = [_create(table, wanted), f"CREATE INDEX ON {base(table)} (_tr_bucket)"]
         widened: list[str] = []
@@ -72,32 +85,58 @@ def plan(table: Table, found: Found) -> list[str]:
             for name, type_ in wanted.items()
             if name not in found.columns
         ]
+        if "_tr_gen" not in found.columns:
+            statements.append(f"ALTER TABLE {base(table)} ADD COLUMN IF NOT EXISTS {_GENERATION}")
         widened = [
             f"ALTER TABLE {base(table)} ALTER COLUMN {quote(name)} TYPE {type_}"
             for name, type_ in wanted.items()
             if name in found.columns and widens(found.columns[name], type_)
         ]
-    return [*statements, *_view(table, found, wanted, widened), *_row_security(table, found)]
+    return [
+        *statements,
+        *_view(table, found, wanted, widened),
+        *_row_security(table, found),
+        *_vector_indexes(table, found),
+    ]
 
 
-def _wanted(table: Table) -> dict[str, str]:
+def _wanted(table: Table, found: Found) -> dict[str, str]:
     for column in table.columns:
         if len(column.name.encode()) > _LONGEST_NAME:
             raise Misconfigured(
                 f"`{table.target.table}` → `postgres`: the column `{column.name}` is longer than {_LONGEST_NAME} bytes"
             )
-    return {column.name: type_of(column) for column in table.columns}
+    return {
+        column.name: _vector_type(table, column, found) if column.kind is Kind.VECTOR else type_of(column)
+        for column in table.columns
+    }
+
+
+def _vector_type(table: Table, column: Column, found: Found) -> str:
+    if found.vectors is None:
+        raise Misconfigured(
+            f"PostgreSQL: `{table.target.place}` holds vectors, and the database has no extension for them:"
+            " let a superuser run CREATE EXTENSION vector"
+        )
+    type_, there = type_of(column), found.columns.get(column.name, "")
+    if there and there.rpartition(".")[2] != type_:
+        raise Misconfigured(
+            f"PostgreSQL: `{column.name}` of {base(table)} is {there.rpartition('.')[2]}, not {type_}: another model's"
+            " vectors go to a `place` of their own"
+        )
+    return f"{found.vectors}.{type_}"
 
 
 def _create(table: Table, wanted: Mapping[str, str]) -> str:
     fields = [f"{quote(name)} {type_}" for name, type_ in wanted.items()]
-    fields += [f"{name} {type_} NOT NULL" for name, type_ in _RESERVED_TYPES.items()]
+    fields += [f"{name} {type_} NOT NULL" for name, type_ in RESERVED_TYPES.items() if name != "_tr_gen"]
+    fields.append(_GENERATION)
     return f"CREATE TABLE {base(table)} ({', '.join(fields)}, PRIMARY KEY ({', '.join(quoted(table.key))}))"
 
 
 def _check_key(table: Table, found: Found) -> None:
     key = tuple(column.name for column in table.key)
-    if found.key != key or not set(RESERVED) <= found.columns.keys():
+    if found.key != key or not set(RESERVED) - {"_tr_gen"} <= found.columns.keys():
         raise Misconfigured(
             f"PostgreSQL: {base(table)} has the key {list(found.key)}, not {list(key)}: it was made for another table."
             f" Choose another `place`, or drop it and replay `{table.target.table}`"
@@ -147,3 +186,22 @@ def _row_security(table: Table, found: Found) -> list[str]:
             f"CREATE POLICY {quote(name)} ON {base(table)} FOR SELECT USING ({quote(user)} = {setting}{cast})"
         )
     return statements
+
+
+def _vector_indexes(table: Table, found: Found) -> list[str]:
+    """For cosine distance, with pgvector's own ``m`` and ``ef_construction``."""
+    columns = [column for column in table.columns if column.kind is Kind.VECTOR and column.arguments[0] <= MOST_INDEXED]
+    named = [(column, index_name(table.target.place, column.name)) for column in columns]
+    return [
+        f"CREATE INDEX IF NOT EXISTS {quote(name)} ON {base(table)}"
+        f" USING hnsw ({quote(column.name)} {found.vectors}.vector_cosine_ops)"
+        for column, name in named
+        if name not in found.indexes
+    ]
+
+
+def index_name(place: str, column: str) -> str:
+    """What can be read of both, and a hash that tells apart what was cut off or would run together."""
+    words = f"{place}_{column}".encode()[:48].decode(errors="ignore")
+    both = xxhash.xxh32_hexdigest("\0".join((place, column)).encode())
+    return f"{words}_{both}_hnsw"

@@ -2,15 +2,15 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 import asyncpg
 
-from changes.errors import Misconfigured, Transient
+from changes.errors import Misconfigured, Rejected, Transient
 from changes.key import Key, key_of
-from changes.record import APPLIED, STALE, Outcome, Record, StoredRow
+from changes.record import APPLIED, STALE, BucketSum, Outcome, Record, StoredRow
 from changes.schema import TableSchema
 from changes.target import Target
 from sinks.fold import fold
@@ -35,6 +35,7 @@ _SETTINGS = {
 }
 _EXPIRE_EVERY = 3600.0
 _PAGE = 1000
+_LONGEST = 3600.0
 
 
 class PostgresSink:
@@ -102,9 +103,8 @@ class PostgresSink:
         with _translated():
             async with (
                 self._connected().acquire() as connection,
-                connection.transaction(isolation="read_committed"),
+                _begun(connection, statements.begin(records)),
             ):
-                await connection.fetch(statements.LOCK, *statements.locks(records))
                 for portion in portions(records):
                     texts = statements.statements_of(portion.table)
                     if portion.upserts:
@@ -129,8 +129,12 @@ class PostgresSink:
                     found[ordinal - 1] = _stored(table, schema, fields)
         return found
 
-    async def rows(self, target: Target, schema: TableSchema) -> AsyncIterator[StoredRow]:
+    async def rows(
+        self, target: Target, schema: TableSchema, buckets: Collection[int] | None = None
+    ) -> AsyncIterator[StoredRow]:
         table = table_of(target, schema)
+        texts = statements.statements_of(table)
+        text, arguments = (texts.scan, ()) if buckets is None else (texts.some, (list(buckets),))
         with _translated():
             async with (
                 self._connected().acquire() as connection,
@@ -138,8 +142,16 @@ class PostgresSink:
             ):
                 # Whoever compares rows may take its time between two of them.
                 await connection.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
-                async for fields in connection.cursor(statements.statements_of(table).scan, prefetch=_PAGE):
+                async for fields in connection.cursor(text, *arguments, prefetch=_PAGE):
                     yield _stored(table, schema, tuple(fields))
+
+    async def sums(self, target: Target, schema: TableSchema) -> dict[int, BucketSum]:
+        text = statements.statements_of(table_of(target, schema)).sums
+        with _translated():
+            async with self._connected().acquire() as connection:
+                # As long as a large table takes.
+                found = await connection.fetch(text, timeout=_LONGEST)
+        return {bucket: BucketSum(count, int(h1), int(h2)) for bucket, count, h1, h2 in found}
 
     async def close(self) -> None:
         pool, self._pool = self._pool, None
@@ -164,9 +176,9 @@ class PostgresSink:
 
 
 def _stored(table: Table, schema: TableSchema, fields: Sequence[Any]) -> StoredRow:
-    *values, position, high, low, mapping = fields
+    *values, position, high, low, mapping, generation = fields
     row = {column.name: value_of(column, value) for column, value in zip(table.columns, values, strict=True)}
-    return StoredRow(key_of(schema, row), "", position, high << 32 | low, mapping, row)
+    return StoredRow(key_of(schema, row), "", position, high << 32 | low, mapping, row, generation)
 
 
 @contextmanager
@@ -177,7 +189,25 @@ def _translated() -> Iterator[None]:
     except asyncpg.PostgresError as error:
         raise classify(error.sqlstate or "XX000", str(error)) from error
     except (asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, TimeoutError) as error:
+        if isinstance(error, asyncpg.InterfaceError) and isinstance(error, ValueError):
+            # What the driver cannot write as the type that its column wants.
+            raise Rejected(f"PostgreSQL: {error}") from error
         raise Transient(f"PostgreSQL: {error or type(error).__name__}") from error
+
+
+@asynccontextmanager
+async def _begun(connection: asyncpg.pool.PoolConnectionProxy, begin: str) -> AsyncIterator[None]:
+    """A transaction begun by the statements of ``begin``, which go to the server at once; rolled back unless all
+    went well."""
+    committed = False
+    try:
+        await connection.execute(begin)
+        yield
+        await connection.execute("COMMIT")
+        committed = True
+    finally:
+        if not committed and not connection.is_closed():
+            await connection.execute("ROLLBACK")
 
 
 async def _durable(connection: asyncpg.Connection) -> None:

@@ -2,7 +2,7 @@
 
 A batch is one statement, whatever its size: every column is an array of text, put side by side by ``unnest`` and
 cast there, so that PostgreSQL's own input functions judge each value. All statements of a batch's transaction run
-under READ COMMITTED behind `LOCK`, and so see all that an earlier holder of the same locks has committed.
+under READ COMMITTED behind the locks of `begin`, and so see all that an earlier holder of the same locks has committed.
 """
 
 # ruff: noqa: S608  the text is made here, of quoted identifiers and marks for bound values
@@ -17,74 +17,89 @@ from changes.canonical import halves
 from changes.key import Key
 from changes.record import Record
 from changes.schema import Column
-from sinks.sql.postgres.ddl import SIDE_TABLE, base
+from sinks.sql.postgres.ddl import RESERVED_TYPES, SIDE_TABLE, base
 from sinks.sql.postgres.types import from_text, readable, to_text
 from sinks.sql.table import Portion, Table, quote, quoted
 
 LOCK_GROUPS = 16
-LOCK = "SELECT pg_advisory_xact_lock(l.target, l.part) FROM unnest($1::integer[], $2::integer[]) AS l (target, part)"
-"""Taken first in every transaction, in the order of `locks`.
+"""A lock stands for the buckets of a target with the same remainder by this."""
 
-Without it a delete and a late upsert of one row could pass each other: where neither row nor tombstone exists yet
-there is nothing that both would have to lock. A lock stands for the 64 buckets of a target with the same remainder
-by 16; writers that share keys out by that remainder never wait for each other.
-"""
+FEW = 50
+"""Records up to which a batch is written by plans that are kept."""
+
+_KEPT = (
+    "SELECT set_config('plan_cache_mode', 'force_generic_plan', true), set_config('enable_seqscan', 'off', true),"
+    " set_config('enable_hashjoin', 'off', true), set_config('enable_mergejoin', 'off', true)"
+)
+"""For a few records planning costs more than running. A plan that is kept must not rest on how small a table was
+when it was made: it goes by the indexes."""
+
+_STORED, _BURIED, _GIVEN = "(t._tr_gen, t._tr_pos)", "(d.gen, d.pos)", "(u._tr_gen, u._tr_pos)"
 
 
 @dataclass(frozen=True)
 class Statements:
     """The texts for one table. ``upsert`` and ``delete`` return the ordinals, from 1, of the records that landed;
-    ``read`` the ordinal of each key found before what ``scan`` returns: the columns, position, hash halves, mapping.
+    ``read`` the ordinal of each key found before what ``scan`` returns: the columns, position, hash halves, mapping,
+    generation; ``some`` is ``scan`` for an array of buckets. ``sums`` returns bucket, count and sums as text.
     """
 
     upsert: str
     delete: str
     read: str
     scan: str
+    some: str
+    sums: str
 
 
 @lru_cache(maxsize=256)
 def statements_of(table: Table) -> Statements:
     selected = [readable(column, f"t.{quote(column.name)}") for column in table.columns]
-    shown = ", ".join((*selected, "t._tr_pos", "t._tr_h1", "t._tr_h2", "t._tr_map"))
+    shown = ", ".join((*selected, "t._tr_pos", "t._tr_h1", "t._tr_h2", "t._tr_map", "t._tr_gen"))
+    scan = f"SELECT {shown} FROM {base(table)} AS t"
     return Statements(
         upsert=_upsert(table),
         delete=_delete(table),
         read=f"{_given(table.key, ())} SELECT u._tr_i, {shown} FROM u JOIN {base(table)} AS t ON {_same(table)}",
-        scan=f"SELECT {shown} FROM {base(table)} AS t",
+        scan=scan,
+        some=f"{scan} WHERE t._tr_bucket = ANY ($1::integer[])",
+        sums=(
+            f"SELECT _tr_bucket, count(*), sum(_tr_h1)::text, sum(_tr_h2)::text FROM {base(table)} GROUP BY _tr_bucket"
+        ),
     )
 
 
 def _upsert(table: Table) -> str:
-    given = (("_tr_pos", "bigint"), ("_tr_h1", "bigint"), ("_tr_h2", "bigint"), ("_tr_bucket", "integer"))
+    given = tuple((name, type_) for name, type_ in RESERVED_TYPES.items() if name != "_tr_map")
+    names = [name for name, _ in given]
     target = len(table.columns) + len(given) + 2
-    columns = [*quoted(table.columns), "_tr_pos", "_tr_h1", "_tr_h2", "_tr_bucket"]
-    changed = [*quoted(table.values), "_tr_pos", "_tr_h1", "_tr_h2", "_tr_bucket", "_tr_map"]
+    columns = [*quoted(table.columns), *names]
+    changed = [*quoted(table.values), *names, "_tr_map"]
     key = ", ".join(quoted(table.key))
     return (
         f"{_given(table.columns, (*given, ('_tr_key', 'bytea')))},"
         f" cleared AS (DELETE FROM {SIDE_TABLE} AS d USING u"
-        f" WHERE d.target = ${target} AND d.key = u._tr_key AND d.pos <= u._tr_pos),"
+        f" WHERE d.target = ${target} AND d.key = u._tr_key AND {_BURIED} <= {_GIVEN}),"
         f" landed AS (INSERT INTO {base(table)} AS t ({', '.join(columns)}, _tr_map)"
         f" SELECT {', '.join(columns)}, ${target + 1}::integer FROM u WHERE NOT EXISTS (SELECT FROM {SIDE_TABLE} AS d"
-        f" WHERE d.target = ${target} AND d.key = u._tr_key AND d.pos > u._tr_pos)"
+        f" WHERE d.target = ${target} AND d.key = u._tr_key AND {_BURIED} > {_GIVEN})"
         f" ON CONFLICT ({key}) DO UPDATE SET {', '.join(f'{name} = excluded.{name}' for name in changed)}"
-        f" WHERE t._tr_pos <= excluded._tr_pos RETURNING {', '.join(quoted(table.key, 't.'))})"
+        f" WHERE {_STORED} <= (excluded._tr_gen, excluded._tr_pos) RETURNING {', '.join(quoted(table.key, 't.'))})"
         f" SELECT u._tr_i FROM u JOIN landed USING ({key})"
     )
 
 
 def _delete(table: Table) -> str:
-    given = (("_tr_pos", "bigint"), ("_tr_bucket", "integer"), ("_tr_key", "bytea"))
+    given = (("_tr_pos", "bigint"), ("_tr_bucket", "integer"), ("_tr_gen", "integer"), ("_tr_key", "bytea"))
     target = len(table.key) + len(given) + 1
     return (
         f"{_given(table.key, given)},"
-        f" gone AS (DELETE FROM {base(table)} AS t USING u WHERE {_same(table)} AND t._tr_pos <= u._tr_pos),"
-        f" landed AS (INSERT INTO {SIDE_TABLE} AS d (target, key, pos, bucket)"
-        f" SELECT ${target}, u._tr_key, u._tr_pos, u._tr_bucket FROM u"
-        f" WHERE NOT EXISTS (SELECT FROM {base(table)} AS t WHERE {_same(table)} AND t._tr_pos > u._tr_pos)"
-        " ON CONFLICT (target, key) DO UPDATE SET pos = excluded.pos, seen_at = excluded.seen_at"
-        " WHERE d.pos <= excluded.pos RETURNING d.key)"
+        f" gone AS (DELETE FROM {base(table)} AS t USING u WHERE {_same(table)} AND {_STORED} <= {_GIVEN}),"
+        f" landed AS (INSERT INTO {SIDE_TABLE} AS d (target, key, pos, bucket, gen)"
+        f" SELECT ${target}, u._tr_key, u._tr_pos, u._tr_bucket, u._tr_gen FROM u"
+        f" WHERE NOT EXISTS (SELECT FROM {base(table)} AS t WHERE {_same(table)} AND {_STORED} > {_GIVEN})"
+        " ON CONFLICT (target, key) DO UPDATE SET pos = excluded.pos, gen = excluded.gen, seen_at = excluded.seen_at"
+        f" WHERE {_BURIED} <= (excluded.gen, excluded.pos) RETURNING d.key)"
         " SELECT u._tr_i FROM u JOIN landed ON landed.key = u._tr_key"
     )
 
@@ -116,6 +131,7 @@ def upsert_arguments(portion: Portion) -> list[object]:
         [high for high, _ in hashes],
         [low for _, low in hashes],
         [record.key.bucket for record in records],
+        [record.generation for record in records],
         [record.key.canonical for record in records],
         table.target.name,
         table.target.mapping,
@@ -129,6 +145,7 @@ def delete_arguments(portion: Portion) -> list[object]:
         *key_arguments(table, [record.key for record in records]),
         [record.position for record in records],
         [record.key.bucket for record in records],
+        [record.generation for record in records],
         [record.key.canonical for record in records],
         table.target.name,
     ]
@@ -139,11 +156,25 @@ def key_arguments(table: Table, keys: Sequence[Key]) -> list[list[str | None]]:
     return [to_text(column, [key.values[place] for key in keys]) for place, column in enumerate(table.key)]
 
 
-def locks(records: Sequence[Record]) -> tuple[list[int], list[int]]:
-    """The advisory locks of a batch, as the two arrays of `LOCK`: ascending, so that no two batches block each other
-    for good."""
-    wanted = sorted({(_lock_number(record.target.name), record.key.bucket % LOCK_GROUPS) for record in records})
-    return [target for target, _ in wanted], [part for _, part in wanted]
+def begin(records: Sequence[Record]) -> str:
+    """What begins the transaction of a batch, in one message: its locks are held before the next statement is given
+    its snapshot.
+
+    Without them a delete and a late upsert of one row could pass each other: where neither row nor tombstone exists
+    yet there is nothing that both would have to lock. Writers that share keys out by their buckets' remainder by
+    `LOCK_GROUPS` never wait for each other.
+    """
+    pairs = ", ".join(f"({target}, {part})" for target, part in locks(records))
+    kept = f"{_KEPT}; " if len(records) <= FEW else ""
+    return (
+        f"BEGIN ISOLATION LEVEL READ COMMITTED; {kept}"
+        f"SELECT pg_advisory_xact_lock(l.target, l.part) FROM (VALUES {pairs}) AS l (target, part)"
+    )
+
+
+def locks(records: Sequence[Record]) -> list[tuple[int, int]]:
+    """The advisory locks of a batch: ascending, so that no two batches block each other for good."""
+    return sorted({(_lock_number(record.target.name), record.key.bucket % LOCK_GROUPS) for record in records})
 
 
 @lru_cache(maxsize=1024)

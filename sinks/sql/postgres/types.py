@@ -1,6 +1,9 @@
 """MySQL's column types in PostgreSQL, and the casts between a value's text and its type."""
 
+from array import array
+
 from changes.canonical import Value
+from changes.errors import Rejected
 from changes.schema import Column, Kind
 
 # By range and exactness: a type that can hold every value of the MySQL type, and says nothing that it does not.
@@ -40,6 +43,8 @@ def type_of(column: Column) -> str:
     if column.kind is Kind.DECIMAL:
         precision, scale = (*column.arguments, 0)[:2] if column.arguments else (10, 0)
         return f"numeric({precision},{scale})"
+    if column.kind is Kind.VECTOR:
+        return f"vector({column.arguments[0]})"
     return _TYPES[column.kind]
 
 
@@ -47,28 +52,48 @@ def from_text(column: Column, expression: str) -> str:
     """SQL that turns the text of `to_text` into the column's type."""
     if column.kind is Kind.BYTES:
         return f"decode({expression}, 'base64')"
+    if column.kind is Kind.VECTOR:  # which assignment turns into the column's type, whatever schema that is in
+        return f"{expression}::real[]"
     return f"{expression}::{type_of(column)}"
 
 
 def readable(column: Column, expression: str) -> str:
     """SQL that reads a column in a form that `changes.canonical` understands."""
+    if column.kind is Kind.VECTOR:  # bit for bit, and the driver knows it
+        return f"{expression}::real[]"
     return f"{expression}::text" if column.kind in _READ_AS_TEXT or _wide(column) else expression
 
 
 def value_of(column: Column, value: Value) -> Value:
     """What `readable` returned, as the column's kind is held in Python."""
-    return int(value) if value is not None and _wide(column) else value
+    return int(value) if isinstance(value, str) and _wide(column) else value
 
 
 def to_text(column: Column, values: list[Value]) -> list[str | None]:
-    """A column's values, as the envelope holds them, in text that `from_text` reads back exactly."""
+    """A column's values, as the envelope holds them, in text that `from_text` reads back exactly.
+
+    Raises `Rejected` where one is no vector.
+    """
     if column.kind in (Kind.INTEGER, Kind.DOUBLE, Kind.DECIMAL):
         return [None if value is None else str(value) for value in values]
     if column.kind is Kind.BOOLEAN:
         return [None if value is None else "true" if value else "false" for value in values]
     if column.kind in _ZONELESS:
         return [value.removesuffix("Z") if isinstance(value, str) else value for value in values]  # type: ignore[misc]
+    if column.kind is Kind.VECTOR:
+        return [None if value is None else _numbers(column, value) for value in values]
     return values  # type: ignore[return-value]  # text already; the driver refuses what is not
+
+
+def _numbers(column: Column, value: Value) -> str:
+    """Nine digits tell any two float32 apart."""
+    if not isinstance(value, list):
+        raise Rejected(f"PostgreSQL: `{column.name}` is no list of numbers")
+    try:
+        numbers = array("f", value)
+    except TypeError as error:
+        raise Rejected(f"PostgreSQL: `{column.name}` is no list of numbers: {error}") from error
+    return "{" + ",".join(["%.9g"] * len(numbers)) % tuple(numbers) + "}"
 
 
 def widens(old: str, new: str) -> bool:

@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import struct
 from collections.abc import Callable, Sequence
 
 from changes.canonical import Value, halves
@@ -32,14 +33,15 @@ class Bound:
                 *halves(record.hash),
                 record.key.bucket,
                 mapping,
+                record.generation,
             )
             for row, record in zip(portion.rows, portion.upserts, strict=True)
         ]
         self.keys = [bound_key(portion.table, record.key.values) for record in self.records]
 
-    def landing(self, held: Sequence[int]) -> list[int]:
-        """Which records land where the file holds positions ``held`` (of row or tombstone, -1 for neither)."""
-        return [index for index, record in enumerate(self.records) if held[index] <= record.position]
+    def landing(self, held: Sequence[tuple[int, int]]) -> list[int]:
+        """Which records land where the file holds rows or tombstones of the generations and positions ``held``."""
+        return [index for index, record in enumerate(self.records) if held[index] <= record.order]
 
     def writes(self, landing: Sequence[int], now: int) -> list[tuple[str, Rows]]:
         """The statements that store the landing records, each with the rows to run it for."""
@@ -49,7 +51,7 @@ class Bound:
         return [
             (texts.upsert, [self.rows[index] for index in written]),
             (statements.UNBURY, [(name, *_grave(self.records[index])) for index in written]),
-            (texts.delete, [(*self.keys[index], self.records[index].position) for index in gone]),
+            (texts.delete, [(*self.keys[index], *self.records[index].order) for index in gone]),
             (
                 statements.BURY,
                 [(name, *_grave(self.records[index]), self.records[index].key.bucket, now) for index in gone],
@@ -64,11 +66,16 @@ def bound_key(table: Table, values: Sequence[Value]) -> tuple[Value, ...]:
 
 def value_of(column: Column, value: Value) -> Value:
     """What SQLite returned, as the column's kind is held in Python."""
-    return bool(value) if value is not None and column.kind is Kind.BOOLEAN else value
+    if column.kind is Kind.BOOLEAN:
+        return None if value is None else bool(value)
+    if column.kind is Kind.VECTOR and isinstance(value, bytes):
+        count = len(value) // 4
+        return list(struct.unpack_from(f"<{count}f", value))
+    return value
 
 
-def _grave(record: Record) -> tuple[bytes, int]:
-    return record.key.canonical, record.position
+def _grave(record: Record) -> tuple[bytes, int, int]:
+    return record.key.canonical, *record.order
 
 
 def _plain(column: Column, value: Value) -> Value:
@@ -99,6 +106,17 @@ def _bytes(column: Column, value: Value) -> Value:
         raise Rejected(f"SQLite: `{column.name}` is no base64: {error}") from error
 
 
+def _vector(column: Column, value: Value) -> Value:
+    if value is None:
+        return None
+    if not isinstance(value, list) or len(value) != column.arguments[0]:
+        raise Rejected(f"SQLite: `{column.name}` is no {column.type}")
+    try:
+        return struct.pack(f"<{len(value)}f", *value)
+    except (struct.error, OverflowError) as error:
+        raise Rejected(f"SQLite: `{column.name}` is no vector: {error}") from error
+
+
 def _zoneless(column: Column, value: Value) -> Value:
     return value.removesuffix("Z") if isinstance(value, str) else value
 
@@ -115,4 +133,5 @@ _ENCODERS: dict[Kind, Callable[[Column, Value], Value]] = {
     Kind.TIME: _zoneless,
     Kind.DATETIME: _zoneless,
     Kind.TIMESTAMP: _plain,
+    Kind.VECTOR: _vector,
 }

@@ -1,10 +1,11 @@
 """The SQLite sink's I/O, over aiosqlite."""
 
 import asyncio
+import json
 import os
 import sqlite3
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from typing import Any
 import aiosqlite
 
 from changes.key import Key, key_of
-from changes.record import APPLIED, STALE, Outcome, Record, StoredRow
+from changes.record import APPLIED, STALE, BucketSum, Outcome, Record, StoredRow
 from changes.schema import TableSchema
 from changes.target import Target
 from sinks.fold import fold
@@ -106,6 +107,8 @@ class SqliteSink:
 
     async def _expire(self, connection: aiosqlite.Connection, now: float) -> None:
         await connection.execute(statements.SETUP)
+        if "gen" not in await _names(connection, statements.SIDE_TABLE):
+            await connection.execute(statements.WIDEN_SETUP)
         for target in self._targets.values():
             await connection.execute(statements.EXPIRE, (target.name, int(now - target.tombstones_for)))
 
@@ -130,16 +133,29 @@ class SqliteSink:
                         stored[indices[start + number]] = _stored(table, schema, place, fields)
         return stored
 
-    async def rows(self, target: Target, schema: TableSchema) -> AsyncIterator[StoredRow]:
+    async def rows(
+        self, target: Target, schema: TableSchema, buckets: Collection[int] | None = None
+    ) -> AsyncIterator[StoredRow]:
         table = table_of(target, schema)
+        wanted = () if buckets is None else (json.dumps(list(buckets)),)
         for path in walk(self._folder):
             async with _reading(path, self._busy) as connection:
                 found = await _columns(connection, table.target.place)
                 if not found:
                     continue
-                async with connection.execute(statements.scan(table, found)) as cursor:
+                async with connection.execute(statements.scan(table, found, some=bool(wanted)), wanted) as cursor:
                     async for fields in cursor:
                         yield _stored(table, schema, place_in(path), fields)
+
+    async def sums(self, target: Target, schema: TableSchema) -> dict[int, BucketSum]:
+        table = table_of(target, schema)
+        found: dict[int, BucketSum] = {}
+        for path in walk(self._folder):
+            async with _reading(path, self._busy) as connection:
+                if await _columns(connection, table.target.place):
+                    for bucket, *sums in await connection.execute_fetchall(statements.sums(table)):
+                        found[bucket] = found.get(bucket, BucketSum()) + BucketSum(*sums)
+        return found
 
     async def close(self) -> None:
         await self._files.close()
@@ -159,12 +175,14 @@ async def _store(connection: aiosqlite.Connection, part: Bound, now: int) -> lis
 
     Nobody else writes between looking and writing: the transaction holds the file's write lock from its start.
     """
-    held = [-1] * len(part.records)
+    held = [(-1, -1)] * len(part.records)
     wanted = [(*key, record.key.canonical) for key, record in zip(part.keys, part.records, strict=True)]
     for start, size, values in statements.pages(wanted):
         values.append(part.table.target.name)
-        for number, position in await connection.execute_fetchall(statements.look_up(part.table, size), values):
-            held[start + number] = position
+        text = statements.look_up(part.table, size)
+        for number, *orders in await connection.execute_fetchall(text, values):
+            row_gen, row_pos, grave_gen, grave_pos = orders
+            held[start + number] = max((row_gen, row_pos), (grave_gen, grave_pos))
     landing = part.landing(held)
     for statement, rows in part.writes(landing, now):
         if rows:
@@ -182,9 +200,9 @@ async def _names(connection: aiosqlite.Connection, name: str) -> list[str]:
 
 
 def _stored(table: Table, schema: TableSchema, place: str, fields: Iterable[Any]) -> StoredRow:
-    *values, position, high, low, mapping = fields
+    *values, position, high, low, mapping, generation = fields
     row = {column.name: value_of(column, value) for column, value in zip(table.columns, values, strict=True)}
-    return StoredRow(key_of(schema, row), place, position, high << 32 | low, mapping, row)
+    return StoredRow(key_of(schema, row), place, position, high << 32 | low, mapping, row, generation)
 
 
 @asynccontextmanager

@@ -18,16 +18,19 @@ from sinks.sql.table import TOMBSTONES, Table, quote, quoted
 SIDE_TABLE = f"_tr_{TOMBSTONES}"
 SETUP = (
     f"CREATE TABLE IF NOT EXISTS {SIDE_TABLE} (target TEXT NOT NULL, key BLOB NOT NULL, pos INTEGER NOT NULL,"
-    " bucket INTEGER NOT NULL, seen_at INTEGER NOT NULL, PRIMARY KEY (target, key)) STRICT, WITHOUT ROWID"
+    " bucket INTEGER NOT NULL, seen_at INTEGER NOT NULL, gen INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (target, key))"
+    " STRICT, WITHOUT ROWID"
 )
+WIDEN_SETUP = f"ALTER TABLE {SIDE_TABLE} ADD COLUMN gen INTEGER NOT NULL DEFAULT 0"
+"""The statement for a side table from before there were generations, which has no ``gen``."""
 EXPIRE = f"DELETE FROM {SIDE_TABLE} WHERE target = ? AND seen_at < ?"
 
 BURY = (
-    f"INSERT INTO {SIDE_TABLE} AS d (target, key, pos, bucket, seen_at) VALUES (?, ?, ?, ?, ?)"
-    " ON CONFLICT (target, key) DO UPDATE SET pos = excluded.pos, seen_at = excluded.seen_at"
-    " WHERE d.pos <= excluded.pos"
+    f"INSERT INTO {SIDE_TABLE} AS d (target, key, gen, pos, bucket, seen_at) VALUES (?, ?, ?, ?, ?, ?)"
+    " ON CONFLICT (target, key) DO UPDATE SET gen = excluded.gen, pos = excluded.pos, seen_at = excluded.seen_at"
+    " WHERE (d.gen, d.pos) <= (excluded.gen, excluded.pos)"
 )
-UNBURY = f"DELETE FROM {SIDE_TABLE} WHERE target = ? AND key = ? AND pos <= ?"
+UNBURY = f"DELETE FROM {SIDE_TABLE} WHERE target = ? AND key = ? AND (gen, pos) <= (?, ?)"
 
 COLUMNS = "SELECT name FROM pragma_table_info(?)"
 """The columns of a table or view in their order, none where it does not exist."""
@@ -40,12 +43,15 @@ _TYPES = {
     Kind.BOOLEAN: "INTEGER",
     Kind.DOUBLE: "REAL",
     Kind.BYTES: "BLOB",
+    Kind.VECTOR: "BLOB",  # as canonical, and as sqlite-vec takes them: float32, little-endian
 }
+_GENERATION = "_tr_gen INTEGER NOT NULL DEFAULT 0"
 
 
 @dataclass(frozen=True)
 class Statements:
-    """The texts for one table. ``upsert`` binds the columns and the reserved fields, ``delete`` key and position."""
+    """The texts for one table. ``upsert`` binds the columns and the reserved fields, ``delete`` key, generation
+    and position."""
 
     upsert: str
     delete: str
@@ -60,9 +66,10 @@ def statements_of(table: Table) -> Statements:
         upsert=(
             f"INSERT INTO {base(table)} AS t ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})"
             f" ON CONFLICT ({', '.join(quoted(table.key))}) DO UPDATE SET"
-            f" {', '.join(f'{name} = excluded.{name}' for name in changed)} WHERE t._tr_pos <= excluded._tr_pos"
+            f" {', '.join(f'{name} = excluded.{name}' for name in changed)}"
+            " WHERE (t._tr_gen, t._tr_pos) <= (excluded._tr_gen, excluded._tr_pos)"
         ),
-        delete=f"DELETE FROM {base(table)} WHERE {same} AND _tr_pos <= ?",
+        delete=f"DELETE FROM {base(table)} WHERE {same} AND (_tr_gen, _tr_pos) <= (?, ?)",
     )
 
 
@@ -71,19 +78,27 @@ def base(table: Table) -> str:
 
 
 def shown(table: Table, found: Collection[str]) -> str:
-    """What rows are read by: the columns, position, hash halves, mapping.
+    """What rows are read by: the columns, position, hash halves, mapping, generation.
 
-    A file that was not written to since its table gained a column does not have it: there it is NULL.
+    A file that was not written to since its table gained a column does not have it: there it is NULL, a generation 0.
     """
     columns = [
         f"t.{quote(column.name)}" if column.name in found else f"NULL AS {quote(column.name)}"
         for column in table.columns
     ]
-    return ", ".join((*columns, "t._tr_pos", "t._tr_h1", "t._tr_h2", "t._tr_map"))
+    generation = "t._tr_gen" if "_tr_gen" in found else "0"
+    return ", ".join((*columns, "t._tr_pos", "t._tr_h1", "t._tr_h2", "t._tr_map", generation))
 
 
-def scan(table: Table, found: Collection[str]) -> str:
-    return f"SELECT {shown(table, found)} FROM {base(table)} AS t"
+def scan(table: Table, found: Collection[str], *, some: bool = False) -> str:
+    """``some`` binds the buckets that are wanted, as the text of a JSON array."""
+    wanted = " WHERE t._tr_bucket IN (SELECT value FROM json_each(?))" if some else ""
+    return f"SELECT {shown(table, found)} FROM {base(table)} AS t{wanted}"
+
+
+def sums(table: Table) -> str:
+    """For each bucket: itself, how many rows, the sums of their hashes' halves."""
+    return f"SELECT _tr_bucket, count(*), sum(_tr_h1), sum(_tr_h2) FROM {base(table)} GROUP BY _tr_bucket"
 
 
 def plan(table: Table, found: Sequence[str], view: Sequence[str]) -> list[str]:
@@ -95,7 +110,8 @@ def plan(table: Table, found: Sequence[str], view: Sequence[str]) -> list[str]:
     key = {column.name for column in table.key}
     if not found:
         fields = [f"{quote(name)} {type_}{' NOT NULL' if name in key else ''}" for name, type_ in types.items()]
-        fields += [f"{name} INTEGER NOT NULL" for name in RESERVED]
+        fields += [f"{name} INTEGER NOT NULL" for name in RESERVED if name != "_tr_gen"]
+        fields.append(_GENERATION)
         statements = [
             f"CREATE TABLE {base(table)} ({', '.join(fields)}, PRIMARY KEY ({', '.join(quoted(table.key))})) STRICT"
         ]
@@ -105,6 +121,8 @@ def plan(table: Table, found: Sequence[str], view: Sequence[str]) -> list[str]:
             for name, type_ in types.items()
             if name not in found
         ]
+        if "_tr_gen" not in found:
+            statements.append(f"ALTER TABLE {base(table)} ADD COLUMN {_GENERATION}")
     only, hidden = table.target.only, table.target.hidden
     visible = [
         name
@@ -122,13 +140,15 @@ def plan(table: Table, found: Sequence[str], view: Sequence[str]) -> list[str]:
 
 @lru_cache(maxsize=256)
 def look_up(table: Table, size: int) -> str:
-    """For ``size`` keys: each one's number, from 0, with the position of its row or tombstone, where it has either.
+    """For ``size`` keys: each one's number, from 0, with generation and position of its row and of its tombstone, -1
+    where it has none, if it has either.
 
     Binds the columns and then the canonical bytes of each key, and at last the target's name.
     """
     names = [*_names(table), "grave"]
     return (
-        f"{_wanted(names, size)} SELECT w.i, max(coalesce(t._tr_pos, -1), coalesce(d.pos, -1)) FROM w"
+        f"{_wanted(names, size)} SELECT w.i, coalesce(t._tr_gen, -1), coalesce(t._tr_pos, -1),"
+        " coalesce(d.gen, -1), coalesce(d.pos, -1) FROM w"
         f" LEFT JOIN {base(table)} AS t ON {_same(table)}"
         f" LEFT JOIN {SIDE_TABLE} AS d ON d.target = ? AND d.key = w.grave"
         " WHERE t._tr_pos IS NOT NULL OR d.pos IS NOT NULL"
