@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from changes.canonical import Value
 from changes.envelope import (
     CommitTime,
     Delivered,
@@ -87,8 +88,14 @@ def test_an_envelope_has_debeziums_fields_in_debeziums_order() -> None:
 
 
 def test_delivery_reads_what_capture_wrote() -> None:
-    after = {"id": 18446744073709551615, "ratio": 0.1, "title": "数据 \"x\"", "open": True, "note": None}
-    change = decode(encode(Envelope(None, after, SOURCE, "c", 0, None)))
+    after: dict[str, bool | int | float | str | None] = {
+        "id": 18446744073709551615,
+        "ratio": 0.1,
+        "title": '数据 "x"',
+        "open": True,
+        "note": None,
+    }
+    change = decode(encode(Envelope(None, dict[str, Value](after), SOURCE, "c", 0, None)))
     assert change == Delivered("c", CommitTime(SOURCE.ts_us), None, after)
 
 

@@ -14,8 +14,9 @@ from changes.record import Record
 from changes.target import Target
 
 HEADERS = Headers(position=77, hash=123, schema=NOTES.fingerprint)
-BEFORE = {"id": 1, "user_id": 10, "text": "old", "phone": "1"}
-AFTER = {"id": 1, "user_id": 20, "text": "new", "phone": "2"}
+Row = dict[str, bool | int | float | str | None]
+BEFORE: Row = {"id": 1, "user_id": 10, "text": "old", "phone": "1"}
+AFTER: Row = {"id": 1, "user_id": 20, "text": "new", "phone": "2"}
 FILES = target()
 
 
@@ -78,7 +79,7 @@ def test_what_is_hidden_stays_hidden_though_it_is_asked_for() -> None:
 
 
 def record_of(place: str, id_: int, position: int, text: str | None, table: str = "notes") -> Record:
-    row = None if text is None else {"id": id_, "user_id": 1, "text": text, "phone": None}
+    row: Row | None = None if text is None else {"id": id_, "user_id": 1, "text": text, "phone": None}
     key = Key((id_,), b"%d" % id_)
     return Record(target(place=table), key, position, row, 0, NOTES, place)
 
