@@ -67,7 +67,8 @@ def collations_of(connection: Connection) -> Collations:
         )
         rows = [(int(number), str(name), int(width)) for number, name, width in _rows(cursor)]
         cursor.execute("SELECT VERSION()")
-        if "MariaDB" in str(cursor.fetchone()):
+        mariadb = "MariaDB" in str(cursor.fetchone())
+        if mariadb:
             cursor.execute(
                 "SELECT ca.ID, cs.CHARACTER_SET_NAME, cs.MAXLEN"
                 " FROM information_schema.COLLATION_CHARACTER_SET_APPLICABILITY ca"
@@ -75,7 +76,7 @@ def collations_of(connection: Connection) -> Collations:
                 " WHERE ca.ID IS NOT NULL"
             )
             rows += [(int(number), str(name), int(width)) for number, name, width in _rows(cursor)]
-    return Collations(rows)
+    return Collations(rows, of_geometry=mariadb)
 
 
 def _rows(cursor: Cursor) -> tuple[tuple[Any, ...], ...]:

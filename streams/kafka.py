@@ -47,7 +47,7 @@ class KafkaUrl:
         config: dict[str, Any] = {
             "bootstrap.servers": self.servers,
             "broker.address.family": "v4",
-            "log_level": 3,
+            "log_level": 2,  # what it cannot reach, our own lines say once instead of ten times a second
             "reconnect.backoff.max.ms": 2000,
         }
         if self.user is not None:

@@ -162,7 +162,7 @@ def wait(
     A lane has passed a position when its committed offsets have reached every end that capture published for it.
     """
     deadline = time.monotonic() + timeout
-    wanted = committed_ordinal(mysql)
+    wanted = _committed_by(mysql, deadline)
     tail, groups = PositionsTail(kafka, version), GroupOffsets(kafka)
     try:
         state = Waited(wanted, "", {lane.group: 0 for lane in lanes}, [], False)
@@ -173,6 +173,17 @@ def wait(
             progress(state)
     finally:
         tail.close()
+
+
+def _committed_by(mysql: MysqlUrl, deadline: float) -> int:
+    """`committed_ordinal`, asked again while MySQL is away; raises `Transient` where it stays away."""
+    while True:
+        try:
+            return committed_ordinal(mysql)
+        except Transient:
+            if time.monotonic() >= deadline:
+                raise
+            time.sleep(0.2)
 
 
 def _look(tail: PositionsTail, groups: GroupOffsets, lanes: Sequence[LaneId], wanted: int, before: Waited) -> Waited:

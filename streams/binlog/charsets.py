@@ -74,8 +74,12 @@ class Charset:
 class Collations:
     """A server's collations by number."""
 
-    def __init__(self, rows: Iterable[tuple[int, str, int]]) -> None:
-        """``rows``: (collation number, character set, bytes of its widest character)."""
+    def __init__(self, rows: Iterable[tuple[int, str, int]], *, of_geometry: bool = False) -> None:
+        """``rows``: (collation number, character set, bytes of its widest character).
+
+        ``of_geometry``: the server lists collations of geometry columns too, as MariaDB does.
+        """
+        self.of_geometry = of_geometry
         self._charsets: Mapping[int, Charset] = {number: Charset(name, width) for number, name, width in rows}
 
     def __getitem__(self, number: int) -> Charset:

@@ -24,9 +24,11 @@ _NUMERIC = {
     values.NEWDECIMAL,
     values.FLOAT,
     values.DOUBLE,
+    values.YEAR,
 }
+"""The columns that signs are told of, YEAR among them."""
 _CHARACTER = {values.VARCHAR, values.VAR_STRING, values.STRING, values.BLOB, values.VECTOR}
-"""The columns that collations are listed for; VECTOR is a blob underneath and counted too, GEOMETRY is not."""
+"""The columns that collations are listed for, VECTOR among them, for it is a blob underneath; MariaDB adds GEOMETRY."""
 _LISTED = {values.ENUM, values.SET}
 _INTEGER_NAMES = {
     values.TINY: "tinyint",
@@ -137,7 +139,8 @@ def parse_table_map(data: bytes, at: int, collations: Collations) -> TableMap:
         _Raw(type_, meta, bool(nulls >> index & 1))
         for index, (type_, meta) in enumerate(zip(types, metas, strict=True))
     ]
-    _read_optional(data[at:], raws)
+    character = _CHARACTER | {values.GEOMETRY} if collations.of_geometry else _CHARACTER
+    _read_optional(data[at:], raws, character)
     if any(not raw.name for raw in raws):
         raise Misconfigured(
             f"the binlog names no columns of `{database}`.`{table}`: SET PERSIST binlog_row_metadata = 'FULL'"
@@ -180,13 +183,17 @@ def _split_metadata(types: bytes, data: bytes) -> Iterator[bytes]:
         at += size
 
 
-def _read_optional(data: bytes, raws: list[_Raw]) -> None:
-    """Fills in what FULL metadata tells of each column; kinds of metadata that are not needed are passed over."""
+def _read_optional(data: bytes, raws: list[_Raw], character: set[int]) -> None:
+    """Fills in what FULL metadata tells of each column; kinds of metadata that are not needed are passed over.
+
+    ``character`` are the types that collations are listed for.
+    """
+    fillers = _FILLERS | {2: _fill_default_collations(character), 3: _fill_collations(character)}
     at = 0
     while at < len(data):
         kind = data[at]
         size, at = lenenc(data, at + 1)
-        fill = _FILLERS.get(kind)
+        fill = fillers.get(kind)
         if fill is not None:
             fill(data[at : at + size], raws)
         at += size
@@ -242,8 +249,6 @@ def _fill_dimension(body: bytes, raws: list[_Raw]) -> None:
 
 _FILLERS: dict[int, _Filler] = {
     1: _fill_signedness,
-    2: _fill_default_collations(_CHARACTER),
-    3: _fill_collations(_CHARACTER),
     4: _fill_names,
     5: _fill_members(values.SET),
     6: _fill_members(values.ENUM),

@@ -130,7 +130,7 @@ class Capture:
         while not self._stop.is_set():
             packet = packets.get(0.0 if self._journal.is_open else self._patience())
             if packet is not None:
-                self._take(packet)
+                self._read(packet)
             if not self._inside:
                 self._snapshot_step()
             self._commit_if_due(idle=packet is None)
@@ -178,6 +178,15 @@ class Capture:
         self._committed_at = time.monotonic()
 
     # -- events ---------------------------------------------------------------------------------------------------
+
+    def _read(self, data: bytes) -> None:
+        try:
+            self._take(data)
+        except ValueError as error:
+            raise Misconfigured(
+                f"the binlog at `{self._file}` {self._offset} cannot be read ({error}): nothing is guessed, capture "
+                "stops here; `tailrace epoch raise` goes on behind it with a new snapshot"
+            ) from error
 
     def _take(self, data: bytes) -> None:
         head = events.header(data)

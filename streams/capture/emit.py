@@ -10,7 +10,7 @@ from changes.canonical import Value, compiled
 from changes.envelope import Envelope, Headers, Op, Source, TransactionBlock, encode
 from changes.errors import Misconfigured
 from changes.key import key_json
-from changes.schema import Kind, TableSchema
+from changes.schema import TableSchema
 from streams.binlog.events import RowChange
 from streams.describe import captured
 
@@ -19,7 +19,8 @@ CONNECTOR_VERSION = "tailrace"
 LARGEST_MESSAGE = 7 << 20
 """Bytes of a record's value that the broker takes for sure; see `streams.topics`."""
 
-_LARGE = {Kind.TEXT, Kind.BYTES, Kind.JSON}
+_LONG = 4096
+"""Characters beyond which a value is left out of a row that does not fit; no column of a key has as many."""
 
 
 class Message(msgspec.Struct, frozen=True, gc=False):
@@ -145,13 +146,18 @@ def _message(
 ) -> Message:
     value = encode(Envelope(before, after, source, op, now_ms, block))
     if len(value) > LARGEST_MESSAGE and before is not None:
-        value = encode(Envelope(None, after, source, op, now_ms, block))
+        value = encode(Envelope(_short(before), after, source, op, now_ms, block))
     return Message(
         plan.topic,
         key_json(plan.schema, after),
         value,
         Headers(at, plan.hash_row(after), plan.fingerprint),
     )
+
+
+def _short(row: Mapping[str, Value]) -> dict[str, Value]:
+    """``row`` without its long values: what is left still tells its key and its place."""
+    return {name: value for name, value in row.items() if not isinstance(value, str) or len(value) <= _LONG}
 
 
 def _deletion(
@@ -161,7 +167,6 @@ def _deletion(
     key = key_json(plan.schema, before)
     value = encode(Envelope(before, None, source, "d", now_ms, block))
     if len(value) > LARGEST_MESSAGE:
-        small = {column.name: before[column.name] for column in plan.schema.columns if column.kind not in _LARGE}
-        value = encode(Envelope(small, None, source, "d", now_ms, block))
+        value = encode(Envelope(_short(before), None, source, "d", now_ms, block))
     yield Message(plan.topic, key, value, headers)
     yield Message(plan.topic, key, None, headers)

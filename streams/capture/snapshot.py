@@ -13,6 +13,7 @@ The order of things is what makes a chunk safe to put into the stream:
 
 import base64
 import threading
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -60,8 +61,7 @@ class Chunk:
 def read_chunk(connection: Connection, request: ChunkRequest) -> Chunk:
     """One chunk with its watermarks. Raises `Transient` where the server does not catch up with its own binlog."""
     with connection.cursor() as cursor:
-        _wait_for(cursor, request.seen)
-        low = _executed(cursor, type(request.seen)).ordinal
+        low = _low_watermark(cursor, request.seen).ordinal
         sql, arguments = select_after(request.schema, request.key, request.after, request.limit)
         cursor.execute(sql, arguments)
         readers = [reader_of(column) for column in request.schema.columns]
@@ -79,14 +79,36 @@ def read_chunk(connection: Connection, request: ChunkRequest) -> Chunk:
     return Chunk(request.schema.table, rows, low, file, offset, last)
 
 
-def _wait_for(cursor: Cursor, seen: MysqlGtids | MariadbGtids) -> None:
+def _low_watermark(cursor: Cursor, seen: MysqlGtids | MariadbGtids) -> MysqlGtids | MariadbGtids:
+    """What the reads that follow can see for sure; it covers ``seen``."""
     if isinstance(seen, MariadbGtids):
-        cursor.execute("SELECT MASTER_GTID_WAIT(%s, %s)", (str(seen), CATCH_UP_SECONDS))
-    else:
-        cursor.execute("SELECT WAIT_FOR_EXECUTED_GTID_SET(%s, %s)", (str(seen), CATCH_UP_SECONDS))
+        return _mariadb_view(cursor, seen)
+    cursor.execute("SELECT WAIT_FOR_EXECUTED_GTID_SET(%s, %s)", (str(seen), CATCH_UP_SECONDS))
     row = cursor.fetchone()
     if row is None or str(row[0]) != "0":
-        raise Transient("the server has not executed what its own binlog says; the snapshot waits")
+        raise Transient(_BEHIND)
+    return _executed(cursor, MysqlGtids)
+
+
+def _mariadb_view(cursor: Cursor, seen: MariadbGtids) -> MariadbGtids:
+    """MariaDB cannot wait for its own transactions, but says where in the binlog a consistent view stands."""
+    deadline = time.monotonic() + CATCH_UP_SECONDS
+    while time.monotonic() < deadline:
+        cursor.execute("START TRANSACTION WITH CONSISTENT SNAPSHOT")
+        cursor.execute("SHOW STATUS LIKE 'binlog_snapshot_%%'", ())
+        where = {str(name).lower(): value for name, value in cursor.fetchall()}
+        file, offset = where["binlog_snapshot_file"], int(where["binlog_snapshot_position"])
+        cursor.execute("SELECT BINLOG_GTID_POS(%s, %s)", (file, offset))
+        row = cursor.fetchone()
+        view = MariadbGtids(str(row[0] or "") if row else "")
+        if view.covers(seen):
+            return view
+        cursor.execute("ROLLBACK")
+        time.sleep(0.01)
+    raise Transient(_BEHIND)
+
+
+_BEHIND = "the server has not executed what its own binlog says; the snapshot waits"
 
 
 def _executed(cursor: Cursor, kind: type[MysqlGtids] | type[MariadbGtids]) -> MysqlGtids | MariadbGtids:
@@ -141,9 +163,10 @@ def select_after(
 
 
 def _selected(column: Column) -> str:
-    """FLOAT prints fewer digits than it holds; its double does not."""
+    """FLOAT prints fewer digits than it holds, its double does not; the driver takes VECTOR for text unless told."""
     name = _quoted(column.name)
-    return f"CAST({name} AS DOUBLE)" if column.base_type == "float" else name
+    as_ = {"float": "DOUBLE", "vector": "BINARY"}.get(column.base_type)
+    return f"CAST({name} AS {as_})" if as_ else name
 
 
 def _argument(column: Column, value: Value) -> Any:

@@ -2,10 +2,12 @@
 
 import logging
 import os
+import signal
 import threading
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import click
@@ -17,7 +19,7 @@ from audit.report import Report
 from changes.errors import Transient
 from changes.topology import Topology
 from streams.kafka import KafkaUrl
-from streams.mysql import MysqlUrl
+from streams.mysql import MysqlUrl, session
 from streams.watch import Waited, lanes_of
 from streams.watch import wait as wait_for
 from tailrace.commands.check import EXIT, checked, show
@@ -56,6 +58,7 @@ def demo(topics: Path, once: bool, profile: str, rows: int, rate: float, seed: i
     folder = stack_folder("demo", os.environ)
     stack = Stack(folder, versions=topology.versions, report=lambda line: say(f"stack: {line}"))
     stop = threading.Event()
+    signal.signal(signal.SIGTERM, _interrupt)
     try:
         endpoints = stack.up()
         watcher = threading.Thread(target=supervise, args=(stack, lambda line: say(f"stack: {line}"), stop))
@@ -78,6 +81,11 @@ def demo(topics: Path, once: bool, profile: str, rows: int, rate: float, seed: i
     raise SystemExit(EXIT[report.verdict])
 
 
+def _interrupt(_signal: int, _frame: FrameType | None) -> None:
+    """SIGTERM ends the demonstration as Ctrl-C does: everything is stopped cleanly."""
+    raise KeyboardInterrupt
+
+
 def _demonstrate(
     topology: Topology,
     topics: Path,
@@ -91,6 +99,8 @@ def _demonstrate(
 ) -> Report:
     version = topology.versions[0]
     mine = endpoints[version]
+    with session(MysqlUrl.parse(mine["mysql"])):  # a server given by the environment may refuse us: say so plainly
+        pass
     say(f"filling MySQL with {rows} sample rows…")
     loaded = load(mine["mysql"], rows, seed)
     say("the sample data are there already" if loaded.skipped else f"{loaded.rows} rows in {loaded.seconds:.1f} s")

@@ -20,6 +20,7 @@ from tailrace.declared import read_topology
 from tailrace.example.database import connect, run_script
 from tailrace.example.load import load
 from tailrace.pipeline import Pipeline
+from tailrace.stack import Stack
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -68,9 +69,9 @@ class Line:
     def check(self) -> Report:
         return asyncio.run(check(self.topology, self.version, self.mysql, self.endpoints, position=self.settle()))
 
-    def kill_one(self, rng: Random) -> str:
-        """SIGKILL a random process of the pipeline; its name."""
-        while not (pids := self.pipeline.pids()):
+    def kill_one(self, rng: Random, servers: Stack | None = None) -> str:
+        """SIGKILL a random process of the pipeline, or of ``servers`` too; its name."""
+        while not (pids := self.pipeline.pids() | (servers.pids() if servers else {})):
             time.sleep(0.05)
         name = rng.choice(sorted(pids))
         os.kill(pids[name], signal.SIGKILL)

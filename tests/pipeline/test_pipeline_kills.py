@@ -1,6 +1,7 @@
 """Whatever is killed, whenever: every store ends as MySQL's history dictates, and the topics tell it once."""
 
 import json
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +14,7 @@ from line import Line, line
 from tailrace.example.database import connect
 from tailrace.example.traffic import Traffic, read_truth
 from tailrace.stack import Stack
+from tailrace.stack.supervise import supervise
 
 RATE = 300.0
 PAUSE_SECONDS = (0.3, 2.0)
@@ -29,8 +31,8 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         stack.down()
 
 
-def killed_and_compared(running: Line, kills: int, seed: int) -> dict[str, object]:
-    """Traffic with random kills among it; what was found afterwards."""
+def killed_and_compared(running: Line, kills: int, seed: int, servers: Stack | None = None) -> dict[str, object]:
+    """Traffic with random kills among it, of ``servers`` too where given; what was found afterwards."""
     rng = Random(seed)
     traffic = Traffic(running.endpoints["mysql"], rate=RATE, seed=seed, ledger=True, workers=2)
     traffic.start()
@@ -38,7 +40,7 @@ def killed_and_compared(running: Line, kills: int, seed: int) -> dict[str, objec
     try:
         for _ in range(kills):
             time.sleep(rng.uniform(*PAUSE_SECONDS))
-            names.append(running.kill_one(rng))
+            names.append(running.kill_one(rng, servers))
         time.sleep(1.0)
         traffic.pause()
         stats = traffic.stats()
@@ -81,3 +83,17 @@ def test_a_few_kills_under_traffic_leave_every_store_equal(servers: Stack, tmp_p
 def test_fifty_kills_under_traffic_leave_every_store_equal(servers: Stack, tmp_path: Path) -> None:
     with line(servers.endpoints()["future"], tmp_path, rows=5000) as running:
         assert_right(killed_and_compared(running, kills=50, seed=20250913))
+
+
+@pytest.mark.long
+@pytest.mark.timeout(900)
+def test_thirty_kills_of_servers_too_leave_every_store_equal(servers: Stack, tmp_path: Path) -> None:
+    stop = threading.Event()
+    watcher = threading.Thread(target=supervise, args=(servers, print, stop))
+    with line(servers.endpoints()["future"], tmp_path, rows=2000) as running:
+        watcher.start()
+        try:
+            assert_right(killed_and_compared(running, kills=30, seed=11, servers=servers))
+        finally:
+            stop.set()
+            watcher.join()

@@ -20,10 +20,15 @@ def packed_decimal(value: Decimal, precision: int, scale: int) -> bytes:
     return bytes([raw[0] ^ 0x80]) + raw[1:]
 
 
+def _unit(extra: int) -> int:
+    """Microseconds that the last of ``extra`` bytes counts: each holds two digits."""
+    return (1_000_000, 10_000, 100, 1)[extra]
+
+
 def packed_time(negative: bool, hour: int, minute: int, second: int, micros: int, digits: int) -> bytes:
     """``TIME(digits)``: the clock and the fraction are one number, whose sign is that of its offset from the middle."""
     extra = (digits + 1) // 2
-    number = (hour << 12 | minute << 6 | second) << 8 * extra | micros // 10 ** (6 - 2 * extra)
+    number = (hour << 12 | minute << 6 | second) << 8 * extra | micros // _unit(extra)
     return ((0x800000 << 8 * extra) + (-number if negative else number)).to_bytes(3 + extra)
 
 
@@ -32,7 +37,7 @@ def packed_datetime(parts: tuple[int, int, int, int, int, int], micros: int, dig
     year, month, day, hour, minute, second = parts
     extra = (digits + 1) // 2
     number = ((year * 13 + month) << 5 | day) << 17 | hour << 12 | minute << 6 | second
-    return (number + 0x8000000000).to_bytes(5) + (micros // 10 ** (6 - 2 * extra)).to_bytes(extra)
+    return (number + 0x8000000000).to_bytes(5) + (micros // _unit(extra)).to_bytes(extra)
 
 
 LITERALS = {None: 0, True: 1, False: 2}

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from changes import position
+from changes.canonical import Value
 from changes.progress import SnapshotState
 from streams.capture.filling import Filling
 from streams.capture.snapshot import Chunk
@@ -81,14 +82,14 @@ class Machine:
                 self.low, self.reader = self.server.visible, "low"
         elif self.reader == "low":
             after = self.filling.states["t"].after
-            rows = sorted(self.server.state(self.server.visible).items())
-            self.selected = [row for row in rows if after is None or row[0] > int(after[0] or 0)][:LIMIT]
+            visible = sorted(self.server.state(self.server.visible).items())
+            self.selected = [row for row in visible if after is None or row[0] > int(after[0] or 0)][:LIMIT]
             self.reader = "selected"
         elif self.reader == "selected":
             last = (self.selected[-1][0],) if len(self.selected) == LIMIT else None
-            rows_ = [{"id": key, "version": version} for key, version in self.selected]
+            rows: list[dict[str, Value]] = [{"id": key, "version": version} for key, version in self.selected]
             end = len(self.server.logged) * BYTES_A_TRANSACTION
-            self.filling.arrived(Chunk("t", list(rows_), self.low, "bin.000001", end, last))
+            self.filling.arrived(Chunk("t", rows, self.low, "bin.000001", end, last))
             self.reader = "arrived"
         self.join()
 
@@ -137,7 +138,7 @@ def run(rows: set[int], moves: list[tuple[str, int, bool]]) -> Machine:
 
 
 @given(st.sets(keys), steps)
-@settings(max_examples=400)
+@settings(max_examples=200)
 def test_whatever_the_interleaving_the_last_record_of_every_key_is_its_row(
     rows: set[int], moves: list[tuple[str, int, bool]]
 ) -> None:
@@ -148,7 +149,7 @@ def test_whatever_the_interleaving_the_last_record_of_every_key_is_its_row(
 
 
 @given(st.sets(keys), steps)
-@settings(max_examples=400)
+@settings(max_examples=200)
 def test_whatever_the_interleaving_a_store_guarded_by_position_ends_as_the_source(
     rows: set[int], moves: list[tuple[str, int, bool]]
 ) -> None:
@@ -162,7 +163,7 @@ def test_whatever_the_interleaving_a_store_guarded_by_position_ends_as_the_sourc
 
 
 @given(st.sets(keys), steps)
-@settings(max_examples=400)
+@settings(max_examples=200)
 def test_no_row_of_a_chunk_stands_behind_a_newer_change_of_its_key(
     rows: set[int], moves: list[tuple[str, int, bool]]
 ) -> None:

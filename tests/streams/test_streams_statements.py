@@ -69,10 +69,13 @@ def test_a_statement_begins_ends_or_is_ddl(text: str, inside: bool, means: State
         "TRUNCATE /* comment */ TABLE jobs",
         "DROP DATABASE shop",
         "DROP SCHEMA IF EXISTS `shop`",
+        "CREATE OR REPLACE TABLE jobs (id INT)",
+        "ALTER TABLE jobs DISCARD PARTITION p0 TABLESPACE, IMPORT TABLESPACE",
+        "/*!50000 TRUNCATE TABLE jobs */",
     ],
 )
 def test_what_empties_drops_or_swaps_a_captured_table_is_refused(text: str) -> None:
-    with pytest.raises(Misconfigured, match="empties or replaces the captured table"):
+    with pytest.raises(Misconfigured, match=r"empties or replaces the captured (table|database) `"):
         meaning(text)
 
 
@@ -102,3 +105,13 @@ def test_rows_that_were_logged_as_a_statement_are_refused_with_the_setting_to_ch
 )
 def test_what_only_names_a_captured_table_is_followed(text: str) -> None:
     assert meaning(text) is Statement.DDL
+
+
+def test_a_table_made_from_a_select_does_not_end_its_transaction() -> None:
+    text = "CREATE TABLE `c` (\n  `id` int NOT NULL\n) START TRANSACTION"
+    assert meaning(text, inside=True) is Statement.NOTHING
+
+
+def test_a_dropped_database_of_captured_tables_is_refused_by_name() -> None:
+    with pytest.raises(Misconfigured, match="replaces the captured database `shop` without row events"):
+        meaning("DROP DATABASE shop", default="elsewhere")

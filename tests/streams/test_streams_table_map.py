@@ -86,6 +86,27 @@ def test_signs_are_told_of_numeric_columns_only() -> None:
     ]
 
 
+def test_a_year_counts_among_the_numeric_columns() -> None:
+    assert columns(b"\x0d\x03\x03", b"", {1: b"\xa0", 4: b"\1a\1b\1c"}) == [
+        ("a", "year"),
+        ("b", "int"),
+        ("c", "int unsigned"),
+    ]
+
+
+def test_a_vector_counts_among_the_columns_that_have_collations() -> None:
+    optional = {3: b"\x3f\x08", 4: NAMES, 13: b"\3"}
+    assert columns(b"\xf2\xfc", b"\4\2", optional) == [("a", "vector(3)"), ("b", "text")]
+
+
+@pytest.mark.parametrize(("mariadb", "listed"), [(False, b"\x2d"), (True, b"\x3f\x2d")])
+def test_a_geometry_has_a_collation_in_mariadb_alone(mariadb: bool, listed: bytes) -> None:
+    collations = Collations([(45, "utf8mb4", 4)], of_geometry=mariadb)
+    data = mapped(b"\xff\xfc", b"\4\2", {3: listed, 4: NAMES, 7: b"\1"})
+    parsed = parse_table_map(data, events.HEADER, collations)
+    assert [column.type for column in parsed.schema.columns] == ["point", "text"]
+
+
 def test_a_default_collation_holds_but_for_the_columns_named() -> None:
     assert columns(b"\xfc\xfc", b"\2\2", {2: b"\x2d\1\x3f", 4: NAMES}) == [("a", "text"), ("b", "blob")]
 
