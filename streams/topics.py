@@ -10,7 +10,7 @@ LARGEST_RECORD = 8 << 20
 
 
 def topic_specs(topology: Topology, version: str) -> list[TopicSpec]:
-    """Change topics (compacted, one a table) and internal ones. Sizes in bytes."""
+    """Change topics (compacted, one a table), enriched ones (one an enricher), and internal ones. Sizes in bytes."""
     largest = str(LARGEST_RECORD)
     changes = [
         TopicSpec(
@@ -20,10 +20,20 @@ def topic_specs(topology: Topology, version: str) -> list[TopicSpec]:
         )
         for table in topology.declared.tables
     ]
+    enriched = [
+        TopicSpec(
+            topology.derived_topic(version, table.table, enricher),
+            table.partitions,
+            compacted(LAG_DAYS) | {"max.message.bytes": largest},
+        )
+        for table in topology.declared.tables
+        for enricher in table.enrich
+    ]
     # small segments that are cleaned soon: this topic is read whole at every start
     small = {"segment.bytes": str(16 << 20), "segment.ms": "600000", "min.cleanable.dirty.ratio": "0.1"}
     return [
         *changes,
+        *enriched,
         TopicSpec(internal_topic(version, "checkpoint"), 1, {"cleanup.policy": "compact", **small}),
         TopicSpec(internal_topic(version, "schemas"), 1, {"cleanup.policy": "compact"}),
         TopicSpec(

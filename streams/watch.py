@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import msgspec
 from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, KafkaError, KafkaException, TopicPartition
-from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
 
 from changes.errors import Transient
 from changes.progress import Offsets, Positions, SnapshotState, fold, internal_topic
@@ -18,6 +18,8 @@ from streams.mysql import MysqlUrl, session
 from streams.preflight import Flavour
 
 _TAIL = 4000
+ENRICH, MODELS = "enrich", "models"
+"""Enrichment's consumer group is called as a lane's is: ``<version>.enrich.models``."""
 
 
 @dataclass(frozen=True)
@@ -37,10 +39,16 @@ class LaneId:
 def lanes_of(topology: Topology, version: str, sinks: Sequence[str] = ()) -> list[LaneId]:
     """The lanes that a version's targets need, in the order of the file; only those of ``sinks`` where given."""
     topics: dict[tuple[str, str], dict[str, None]] = {}
-    for target in topology.targets(version):
+    for target in (*topology.targets(version), *topology.derived_targets(version)):
         if not sinks or target.sink in sinks:
-            topics.setdefault((target.sink, target.tier.name), {})[topology.topic(version, target.table)] = None
+            topics.setdefault((target.sink, target.tier.name), {})[topology.topic_of(target)] = None
     return [LaneId(version, sink, tier, tuple(names)) for (sink, tier), names in topics.items()]
+
+
+def enrichment_of(topology: Topology, version: str) -> LaneId | None:
+    """Enrichment seen as a lane: the topics of the tables that it reads; ``None`` where nothing is enriched."""
+    topics = tuple(topology.topic(version, table.table) for table in topology.declared.tables if table.enrich)
+    return LaneId(version, ENRICH, MODELS, topics) if topics else None
 
 
 def committed_ordinal(url: MysqlUrl) -> int:
@@ -108,6 +116,19 @@ class GroupOffsets:
     def __init__(self, url: KafkaUrl) -> None:
         self._admin = AdminClient(url.config())
 
+    def ends_of(self, topics: Sequence[str]) -> Offsets:
+        """Where topics that are not written in transactions end now, by partition."""
+        try:
+            there = self._admin.list_topics(timeout=OPERATION_SECONDS).topics
+            parts = [
+                TopicPartition(topic, part) for topic in topics if topic in there for part in there[topic].partitions
+            ]
+            latest = OffsetSpec.latest()  # type: ignore[no-untyped-call]
+            found = self._admin.list_offsets(dict.fromkeys(parts, latest)) if parts else {}
+            return {(p.topic, p.partition): future.result(OPERATION_SECONDS).offset for p, future in found.items()}
+        except KafkaException as error:
+            raise classified(error.args[0], "asking where topics end") from error
+
     def of(self, lane: LaneId, ends: Offsets) -> Offsets:
         """Committed offsets of the lane's partitions that ``ends`` names; 0 for one without.
 
@@ -155,11 +176,14 @@ def wait(
     *,
     version: str,
     timeout: float,
+    enrichment: LaneId | None = None,
     progress: Callable[[Waited], None] = lambda _: None,
 ) -> Waited:
     """Return once everything committed before this call is applied by every lane, or after ``timeout`` seconds.
 
-    A lane has passed a position when its committed offsets have reached every end that capture published for it.
+    A lane has passed a position when its committed offsets have reached every end that capture published for it. With
+    ``enrichment``, what is made of those changes is waited for too: enrichment must have passed them, and the lanes
+    the ends that its topics have then.
     """
     deadline = time.monotonic() + timeout
     wanted = _committed_by(mysql, deadline)
@@ -167,7 +191,7 @@ def wait(
     try:
         state = Waited(wanted, "", {lane.group: 0 for lane in lanes}, [], False)
         while True:
-            state = _look(tail, groups, lanes, wanted, state)
+            state = _look(tail, groups, lanes, enrichment, wanted, state)
             if state.done or time.monotonic() >= deadline:
                 return state
             progress(state)
@@ -186,7 +210,14 @@ def _committed_by(mysql: MysqlUrl, deadline: float) -> int:
             time.sleep(0.2)
 
 
-def _look(tail: PositionsTail, groups: GroupOffsets, lanes: Sequence[LaneId], wanted: int, before: Waited) -> Waited:
+def _look(
+    tail: PositionsTail,
+    groups: GroupOffsets,
+    lanes: Sequence[LaneId],
+    enrichment: LaneId | None,
+    wanted: int,
+    before: Waited,
+) -> Waited:
     try:
         tail.poll(0.05)
         if tail.last is None:
@@ -196,6 +227,11 @@ def _look(tail: PositionsTail, groups: GroupOffsets, lanes: Sequence[LaneId], wa
         if not captured or filling:
             return Waited(wanted, tail.last.position, before.waiting, filling, captured)
         ends = dict(tail.ends)
+        if enrichment is not None:
+            unread = behind(enrichment, ends, groups.of(enrichment, ends))
+            if unread:
+                return Waited(wanted, tail.last.position, {enrichment.group: unread}, [], True)
+            ends |= groups.ends_of([topic for lane in lanes for topic in lane.topics if (topic, 0) not in ends])
         left = {lane.group: behind(lane, ends, groups.of(lane, ends)) for lane in lanes}
         return Waited(wanted, tail.last.position, {g: n for g, n in left.items() if n}, [], True)
     except Transient:

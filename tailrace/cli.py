@@ -11,6 +11,7 @@ from tailrace.commands.common import BAD_CONFIGURATION, FAILURE
 from tailrace.commands.demo import demo
 from tailrace.commands.epoch import epoch
 from tailrace.commands.run import run
+from tailrace.commands.search import search
 from tailrace.commands.status import status
 from tailrace.commands.tap import tap
 from tailrace.commands.validate import validate
@@ -28,7 +29,7 @@ def cli() -> None:
     """
 
 
-for command in (demo, stack, validate, run, wait, status, tap, check, epoch, bench):
+for command in (demo, stack, validate, run, wait, status, tap, check, search, epoch, bench):
     cli.add_command(command)
 
 

@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 STOP_SECONDS = 20.0
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 5.0
 REFUSED = 78
-ROLES = ("capture", "deliver")
+ROLES = ("capture", "enrich", "deliver")
 
 
 @dataclass
@@ -134,8 +134,10 @@ class Pipeline:
 
 def _processes_of(topology: Topology, version: str, role: str, sinks: Sequence[str]) -> list[list[str]]:
     """The arguments of each process that a role needs."""
-    if role != "deliver":
+    if role == "capture":
         return [[role]]
+    if role == "enrich":
+        return [[role]] if any(table.enrich for table in topology.declared.tables) else []
     return [[role, sink] for sink in dict.fromkeys(lane.sink for lane in lanes_of(topology, version, sinks))]
 
 

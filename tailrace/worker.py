@@ -1,4 +1,4 @@
-"""The processes of a version: ``python -m tailrace.worker capture|deliver VERSION``.
+"""The processes of a version: ``python -m tailrace.worker capture|enrich|deliver VERSION``.
 
 Started and watched by `tailrace.pipeline`. A worker ends when it is told to (SIGTERM, SIGINT), and when whoever
 started it is gone: its standard input is a pipe that nobody writes to, and that closes with its parent.
@@ -12,20 +12,29 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Awaitable, Callable
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from changes.errors import Misconfigured, Transient
 from changes.topology import Topology
+from enrichers.cache import open_cache
+from enrichers.settings import settings_from
 from streams.capture.capture import Capture
 from streams.deliver.deliver import Deliver
-from streams.kafka import KafkaUrl
+from streams.kafka import KafkaUrl, ensure_topics
 from streams.mysql import MysqlUrl
+from streams.topics import topic_specs
 from tailrace.declared import read_topology
 from tailrace.endpoints import endpoints_of
 from tailrace.logs import set_up
 from tailrace.places import home
 from tailrace.reports import Reports
+
+if TYPE_CHECKING:
+    from streams.enrich.app import Enrich
 
 log = logging.getLogger("tailrace.worker")
 
@@ -68,20 +77,47 @@ async def deliver(topology: Topology, version: str, stop: threading.Event, repor
     """All lanes, or those of ``sinks``."""
     endpoints = endpoints_of(topology, version)
     worker = Deliver(topology, version, KafkaUrl.parse(endpoints["kafka"]), endpoints, sinks=sinks)
-    ended = asyncio.Event()
-    loop = asyncio.get_running_loop()
+    ended = _ended_by(stop)
+    name = "deliver" if not sinks else f"deliver-{'-'.join(sorted(sinks))}"
+    await worker.run(ended, lambda: reports.write(name, {"lanes": [asdict(lane.stats) for lane in worker.lanes]}))
+
+
+async def enrich(topology: Topology, version: str, stop: threading.Event, reports: Reports) -> None:
+    """All enrichers of the version."""
+    from streams.enrich.app import Enrich  # noqa: PLC0415  Faust and the model are loaded by this process only
+
+    endpoints = endpoints_of(topology, version)
+    kafka = KafkaUrl.parse(endpoints["kafka"])
+    await asyncio.to_thread(ensure_topics, kafka, topic_specs(topology, version))
+    settings = settings_from(version, topology.prefix(version), os.environ)
+    worker = Enrich(topology, version, kafka, open_cache(endpoints["redis"], endpoints["postgres"]), settings)
+    reporting = asyncio.create_task(_report_enrichment(reports, worker))
+    try:
+        await worker.run(_ended_by(stop))
+    finally:
+        reporting.cancel()
+
+
+async def _report_enrichment(reports: Reports, worker: "Enrich") -> None:
+    while True:
+        await asyncio.to_thread(reports.write, "enrich", {"state": "running", **asdict(worker.stats)})
+        await asyncio.sleep(1.0)
+
+
+def _ended_by(stop: threading.Event) -> asyncio.Event:
+    """``stop`` as an event of the running loop."""
+    ended, loop = asyncio.Event(), asyncio.get_running_loop()
 
     def relay() -> None:
         stop.wait()
         loop.call_soon_threadsafe(ended.set)
 
     threading.Thread(target=relay, daemon=True).start()
-    name = "deliver" if not sinks else f"deliver-{'-'.join(sorted(sinks))}"
-    await worker.run(ended, lambda: reports.write(name, {"lanes": [asdict(lane.stats) for lane in worker.lanes]}))
+    return ended
 
 
 def main(arguments: list[str]) -> int:
-    """``capture|deliver VERSION [SINK…]``."""
+    """``capture|enrich|deliver VERSION [SINK…]``."""
     role, version, *sinks = arguments
     set_up(f"{version} {role}")
     stop = threading.Event()
@@ -94,21 +130,20 @@ def main(arguments: list[str]) -> int:
         if role == "capture":
             capture(topology, version, stop, reports)
         else:
-            asyncio.run(_until_ready(topology, version, stop, reports, sinks))
+            work = enrich if role == "enrich" else partial(deliver, sinks=sinks)
+            asyncio.run(_until_ready(partial(work, topology, version, stop, reports), stop))
     except Misconfigured as error:
         log.error("%s", error)
         return 78
     return 0
 
 
-async def _until_ready(
-    topology: Topology, version: str, stop: threading.Event, reports: Reports, sinks: list[str]
-) -> None:
+async def _until_ready(work: Callable[[], Awaitable[None]], stop: threading.Event) -> None:
     while not stop.is_set():
         try:
-            await deliver(topology, version, stop, reports, sinks)
+            await work()
         except Transient as error:
-            log.warning("delivery waits: %s", error)
+            log.warning("waits: %s", error)
             await asyncio.sleep(1.0)
 
 

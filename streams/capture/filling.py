@@ -81,6 +81,6 @@ def _place(file: str, offset: int) -> tuple[int, str, int]:
 
 
 def _plain(value: Value) -> bool | int | float | str | None:
-    if isinstance(value, bytes):
+    if isinstance(value, bytes | list):
         raise TypeError("key values are text in the envelope")
     return value

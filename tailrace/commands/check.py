@@ -13,7 +13,7 @@ from audit.report import Report, Verdict
 from changes.topology import Topology
 from streams.kafka import KafkaUrl
 from streams.mysql import MysqlUrl
-from streams.watch import lanes_of
+from streams.watch import enrichment_of, lanes_of
 from streams.watch import wait as wait_for
 from tailrace.commands.common import (
     INCONSISTENT,
@@ -79,7 +79,8 @@ def checked(
     """Wait until the lanes have passed what is committed now, then compare."""
     mysql = MysqlUrl.parse(endpoints["mysql"])
     lanes = lanes_of(topology, version, sinks)
-    waited = wait_for(mysql, KafkaUrl.parse(endpoints["kafka"]), lanes, version=version, timeout=timeout)
+    kafka, enrichment = KafkaUrl.parse(endpoints["kafka"]), enrichment_of(topology, version)
+    waited = wait_for(mysql, kafka, lanes, version=version, timeout=timeout, enrichment=enrichment)
     if not waited.done:
         say(f"undecided: {reasons(waited)}")
         return Report("undecided", version, waited.position, "deep", timeout, [])

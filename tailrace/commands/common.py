@@ -57,7 +57,7 @@ def known_sinks(topology: Topology, version: str, sinks: Sequence[str]) -> list[
     return list(sinks)
 
 
-class Duration(click.ParamType[float]):
+class Duration(click.ParamType):
     """``500ms``, ``60s``, ``5m``; a bare number is seconds."""
 
     name = "duration"

@@ -20,7 +20,7 @@ from changes.errors import Transient
 from changes.topology import Topology
 from streams.kafka import KafkaUrl
 from streams.mysql import MysqlUrl, session
-from streams.watch import Waited, lanes_of
+from streams.watch import Waited, enrichment_of, lanes_of
 from streams.watch import wait as wait_for
 from tailrace.commands.check import EXIT, checked, show
 from tailrace.commands.common import BAD_CONFIGURATION, json_option, print_json, say, topics_option
@@ -131,6 +131,7 @@ def _first_fill(topology: Topology, version: str, endpoints: Mapping[str, str]) 
         lanes_of(topology, version),
         version=version,
         timeout=FILL_SECONDS,
+        enrichment=enrichment_of(topology, version),
         progress=_Progress(),
     )
     if not waited.done:

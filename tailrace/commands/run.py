@@ -19,7 +19,7 @@ from tailrace.pipeline import ROLES, Pipeline
 @click.option("--only", default=",".join(ROLES), show_default=True, help="Which processes, with commas between.")
 @click.option("--sink", "sinks", multiple=True, help="Deliver to this sink only; may be given again.")
 def run(topics: Path, versions: tuple[str, ...], only: str, sinks: tuple[str, ...]) -> None:
-    """Run capture and delivery; what dies is started again."""
+    """Run capture, enrichment and delivery; what dies is started again."""
     set_up("tailrace")
     topology = read_topology(topics)
     roles = [role.strip() for role in only.split(",") if role.strip()]

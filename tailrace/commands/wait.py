@@ -6,7 +6,7 @@ import click
 
 from streams.kafka import KafkaUrl
 from streams.mysql import MysqlUrl
-from streams.watch import Waited, lanes_of
+from streams.watch import Waited, enrichment_of, lanes_of
 from streams.watch import wait as wait_for
 from tailrace.commands.common import (
     OK,
@@ -41,6 +41,7 @@ def wait(topics: Path, version: str | None, sinks: tuple[str, ...], timeout: flo
         lanes_of(topology, chosen, known_sinks(topology, chosen, sinks)),
         version=chosen,
         timeout=timeout,
+        enrichment=enrichment_of(topology, chosen),
     )
     if as_json:
         print_json(

@@ -15,7 +15,7 @@ from audit.report import Report
 from changes.topology import Topology
 from streams.kafka import KafkaUrl
 from streams.mysql import MysqlUrl
-from streams.watch import lanes_of, wait
+from streams.watch import enrichment_of, lanes_of, wait
 from tailrace.declared import read_topology
 from tailrace.example.database import connect, run_script
 from tailrace.example.load import load
@@ -62,7 +62,14 @@ class Line:
     def settle(self, timeout: float = 120.0) -> str:
         """Wait until everything committed by now is applied; the position."""
         lanes = lanes_of(self.topology, self.version)
-        waited = wait(self.mysql, self.kafka, lanes, version=self.version, timeout=timeout)
+        waited = wait(
+            self.mysql,
+            self.kafka,
+            lanes,
+            version=self.version,
+            timeout=timeout,
+            enrichment=enrichment_of(self.topology, self.version),
+        )
         assert waited.done, f"not settled: {waited}"
         return waited.position
 
