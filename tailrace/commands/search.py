@@ -96,10 +96,11 @@ async def _query(
 ) -> list[Any]:
     await connection.set_type_codec("jsonb", encoder=str, decoder=json.loads, schema="pg_catalog")
     keys = " AND ".join(f"r.{_quoted(name)} = d.{_quoted(name)}" for name in target.key)
-    mine = "" if target.user is None else f"WHERE d.{_quoted(target.user)} = {int(user or 0)}"
+    mine = "" if target.user is None else f" AND d.{_quoted(target.user)} = {int(user or 0)}"
     sql = (
         f"SELECT to_jsonb(r) AS row, d.{_quoted(vector)} <=> $1::vector AS distance"  # noqa: S608 - names are quoted
-        f" FROM {_quoted(target.place)} d JOIN {_quoted(target.source)} r ON {keys} {mine}"
+        f" FROM public.{_quoted(target.place)} d JOIN public.{_quoted(target.source)} r ON {keys}"
+        f" WHERE d.{_quoted(vector)} IS NOT NULL{mine}"
         f" ORDER BY d.{_quoted(vector)} <=> $1::vector LIMIT $2"
     )
     return list(await connection.fetch(sql, wanted, limit))
