@@ -24,6 +24,7 @@ from streams.capture.filling import CHUNK_ROWS, Filling
 from streams.capture.journal import Journal, start_of
 from streams.capture.packets import PacketQueue
 from streams.capture.snapshot import Chunk, ChunkReader, ChunkRequest, executed
+from streams.capture.standby import stand_by
 from streams.capture.statements import Statement, classify
 from streams.describe import collations_of, tables_of
 from streams.kafka import KafkaUrl, ensure_topics
@@ -79,6 +80,9 @@ class Capture:
     def run(self) -> None:
         preflight(self._mysql, self._topology, self._version)
         ensure_topics(self._kafka, topic_specs(self._topology, self._version))
+        stand_by(self._kafka, self._version, self._stop)
+        if self._stop.is_set():
+            return
         checkpoint, states, self._published = self._journal.open()
         try:
             self._start(checkpoint, states)

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, TopicPartition
 
-from changes.errors import Misconfigured
+from changes.errors import Misconfigured, Transient
 from changes.tier import Tier
 from streams.kafka import KafkaUrl, classified
 
@@ -21,7 +21,13 @@ _STEP = 100
 _LINGER_FROM = 0.05
 """Tiers that flush sooner than this (seconds) write what is there at once; slower ones wait for a portion."""
 
+_FENCED = {KafkaError.FENCED_INSTANCE_ID, KafkaError._FENCED, KafkaError._FATAL}
+
 T = TypeVar("T")
+
+
+class Fenced(Transient):
+    """Another worker has joined under this one's name; under another name both share the work."""
 
 
 class LaneConsumer:
@@ -101,8 +107,8 @@ class LaneConsumer:
                     f"{error.str()}: this lane was away for longer than its topics keep what it needs; "
                     "empty the store and delete the consumer group, then it fills again from the beginning"
                 )
-            elif error.fatal() or error.code() in {KafkaError.FENCED_INSTANCE_ID, KafkaError._FENCED}:
-                raise Misconfigured(f"another worker of the same name has taken over this lane: {error.str()}")
+            elif error.fatal() or error.code() in _FENCED:
+                raise Fenced(f"another worker of the same name has joined: {error.str()}")
             elif not error.retriable() and error.code() not in {KafkaError._ALL_BROKERS_DOWN, KafkaError._TRANSPORT}:
                 raise classified(error, "reading changes")
         return good

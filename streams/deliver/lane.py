@@ -16,7 +16,7 @@ from changes.record import Outcome, Record
 from changes.target import Target
 from changes.tier import Tier
 from sinks.contract import Sink, SinkSpec
-from streams.deliver.consumer import LaneConsumer
+from streams.deliver.consumer import Fenced, LaneConsumer
 from streams.deliver.deadletters import DeadLetter, DeadLetters
 from streams.deliver.prepare import Prepared, prepare
 from streams.deliver.schemas import SchemaBook
@@ -82,6 +82,7 @@ class Lane:
         self._endpoint = endpoint
         self._group = group_of(version, spec.name, tier.name)
         self._worker = worker
+        self._instance = f"{self._group}.{worker}"
         self._version = version
         self._letters = DeadLetters(kafka, version)
         self._stop = asyncio.Event()
@@ -96,6 +97,9 @@ class Lane:
             try:
                 await self._run_once()
                 return
+            except Fenced as error:
+                self._instance = f"{self._group}.{self._worker}.{random.getrandbits(32):08x}"
+                self._wait_for("waiting", error)
             except Transient as error:
                 self._wait_for("waiting", error)
                 wait = min(wait * 2, LONGEST_WAIT)
@@ -106,7 +110,7 @@ class Lane:
 
     async def _run_once(self) -> None:
         sink = self._spec.build(self._endpoint)
-        consumer = LaneConsumer(self._kafka, self._group, f"{self._group}.{self._worker}", list(self._targets))
+        consumer = LaneConsumer(self._kafka, self._group, self._instance, list(self._targets))
         self._ready.clear()
         try:
             await consumer.start()
