@@ -63,7 +63,9 @@ def judge(expected: Expectation, stored: StoredRow, tally: Comparison) -> None:
 def named(target: Target, values: Sequence[Value]) -> dict[str, bool | int | float | str | None]:
     """A key as reports show it."""
     return {
-        name: value.hex() if isinstance(value, bytes) else value for name, value in zip(target.key, values, strict=True)
+        name: value.hex() if isinstance(value, bytes) else value
+        for name, value in zip(target.key, values, strict=True)
+        if not isinstance(value, list)  # no vector is a key
     }
 
 

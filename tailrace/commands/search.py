@@ -13,7 +13,8 @@ from changes.errors import Misconfigured
 from changes.target import Target
 from changes.topology import Topology
 from changes.topology.model import EmbedDecl
-from enrichers.inputs import Input, read
+from enrichers.contract import Input
+from enrichers.inputs import read
 from enrichers.registry import SPECS
 from enrichers.settings import Settings, settings_from
 from tailrace.commands.common import json_option, one_version, print_json, topics_option, version_option
