@@ -21,7 +21,7 @@ from changes.target import Target
 from changes.topology import Topology
 from sinks.contract import Sink
 from sinks.registry import SPECS
-from streams.capture.snapshot import TEXT_PROTOCOL, reader_of, select_after
+from streams.capture.select import TEXT_PROTOCOL, reader_of, select_after
 from streams.describe import captured, tables_of
 from streams.mysql import Connection, MysqlUrl, session
 from streams.watch import committed_ordinal

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import msgspec
 
 from changes.canonical import Value
-from changes.progress import SnapshotState
+from changes.progress import SnapshotState, binlog_order
 from streams.capture.snapshot import Chunk
 
 CHUNK_ROWS = 2000
@@ -44,7 +44,7 @@ class Filling:
     def due(self, file: str, offset: int) -> Chunk | None:
         """The chunk that may join now: the stream stands at ``file``, ``offset``, between two transactions."""
         chunk = self._chunk
-        if chunk is not None and _place(file, offset) >= _place(chunk.file, chunk.offset):
+        if chunk is not None and binlog_order(file, offset) >= binlog_order(chunk.file, chunk.offset):
             return chunk
         return None
 
@@ -73,11 +73,6 @@ class Filling:
     @property
     def running(self) -> bool:
         return any(state.state == "running" for state in self.states.values())
-
-
-def _place(file: str, offset: int) -> tuple[int, str, int]:
-    """Sorts like the binlog: its files are numbered, and grow a digit after the millionth."""
-    return len(file), file, offset
 
 
 def _plain(value: Value) -> bool | int | float | str | None:

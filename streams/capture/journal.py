@@ -134,9 +134,13 @@ class Journal:
             offsets=unfold(self._ends if full else self._moved),
             rows=rows,
             snapshots=dict(snapshots) if full else {},
+            partial=checkpoint.partial is not None,
+            file=checkpoint.file,
+            offset=checkpoint.offset,
+            requests=checkpoint.requests,
         )
         self._produce(self._positions, b"positions", msgspec.json.encode(record), [], self._checked)
-        progress = (checkpoint.executed, checkpoint.epoch, checkpoint.partial)
+        progress = (checkpoint.executed, checkpoint.epoch, checkpoint.partial, checkpoint.requests)
         if progress != self._saved:  # while nothing happens, only positions are published
             self._produce(self._checkpoints, b"stream", msgspec.json.encode(checkpoint), [], self._checked)
             self._saved = progress

@@ -11,28 +11,21 @@ The order of things is what makes a chunk safe to put into the stream:
    after the low watermark; their position is the end of the low watermark's last transaction.
 """
 
-import base64
 import threading
 import time
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import pymysql
-from pymysql.converters import conversions
 from pymysql.cursors import Cursor
 
 from changes.canonical import Value
 from changes.errors import Transient
 from changes.gtid import MariadbGtids, MysqlGtids
-from changes.schema import Column, Kind, TableSchema
-from streams.binlog.jsonb import compact
+from changes.schema import TableSchema
+from streams.capture.select import TEXT_PROTOCOL, rows_of, select_after
 from streams.mysql import Connection, MysqlUrl, session
 
 CATCH_UP_SECONDS = 30
-
-TEXT_PROTOCOL: dict[Any, Any] = {key: value for key, value in conversions.items() if not isinstance(key, int)}
-"""pymysql's converters of arguments, and none of results: values stay as the server wrote them."""
 
 
 @dataclass(frozen=True)
@@ -64,15 +57,7 @@ def read_chunk(connection: Connection, request: ChunkRequest) -> Chunk:
         low = _low_watermark(cursor, request.seen).ordinal
         sql, arguments = select_after(request.schema, request.key, request.after, request.limit)
         cursor.execute(sql, arguments)
-        readers = [reader_of(column) for column in request.schema.columns]
-        names = [column.name for column in request.schema.columns]
-        rows = [
-            {
-                name: None if value is None else read(value)
-                for name, read, value in zip(names, readers, row, strict=True)
-            }
-            for row in cursor.fetchall()
-        ]
+        rows = list(rows_of(request.schema, cursor.fetchall()))
         file, offset = binlog_end(cursor)
     complete = len(rows) < request.limit
     last = None if complete else tuple(rows[-1][name] for name in request.key)
@@ -133,70 +118,6 @@ def binlog_end(cursor: Cursor) -> tuple[str, int]:
     if row is None:
         raise Transient("the server does not say where its binlog ends")
     return str(row[0]), int(row[1])
-
-
-def _quoted(name: str) -> str:
-    return "`" + name.replace("`", "``") + "`"
-
-
-def select_after(
-    schema: TableSchema, key: tuple[str, ...], after: tuple[Value, ...] | None, limit: int | None
-) -> tuple[str, list[Any]]:
-    """The statement for the rows behind ``after`` in key order, and its arguments.
-
-    A row comparison ``(a, b) > (x, y)`` would not use the index, so it is written out. ``limit`` ``None``: all.
-    """
-    columns = ", ".join(_selected(column) for column in schema.columns)
-    sql = f"SELECT {columns} FROM {_quoted(schema.database)}.{_quoted(schema.table)}"  # noqa: S608 - names are quoted
-    arguments: list[Any] = []
-    if after is not None:
-        branches = []
-        for depth in range(len(key)):
-            terms = [f"{_quoted(name)} = %s" for name in key[:depth]] + [f"{_quoted(key[depth])} > %s"]
-            branches.append("(" + " AND ".join(terms) + ")")
-            arguments += [
-                _argument(schema.column(name), value) for name, value in zip(key, after[: depth + 1], strict=False)
-            ]
-        sql += " WHERE " + " OR ".join(branches)
-    sql += " ORDER BY " + ", ".join(_quoted(name) for name in key)
-    return (sql if limit is None else f"{sql} LIMIT {limit}"), arguments
-
-
-def _selected(column: Column) -> str:
-    """FLOAT prints fewer digits than it holds, its double does not; the driver takes VECTOR for text unless told."""
-    name = _quoted(column.name)
-    as_ = {"float": "DOUBLE", "vector": "BINARY"}.get(column.base_type)
-    return f"CAST({name} AS {as_})" if as_ else name
-
-
-def _argument(column: Column, value: Value) -> Any:
-    if column.kind is Kind.BYTES and isinstance(value, str):
-        return base64.b64decode(value)
-    if column.kind in {Kind.DATETIME, Kind.TIMESTAMP, Kind.DATE, Kind.TIME} and isinstance(value, str):
-        return value.rstrip("Z").replace("T", " ")
-    return value
-
-
-def reader_of(column: Column) -> Callable[[Any], Value]:
-    """From the text protocol's value to the envelope's; the same bytes as `streams.binlog.values` gives."""
-    if column.base_type == "bit" and column.kind is Kind.BYTES:
-        return lambda value: base64.b64encode(value[::-1]).decode()
-    return _READERS[column.kind]
-
-
-_READERS: Mapping[Kind, Callable[[Any], Value]] = {
-    Kind.INTEGER: int,
-    Kind.DECIMAL: str,
-    Kind.DOUBLE: float,
-    Kind.TEXT: str,
-    Kind.BYTES: lambda value: base64.b64encode(value).decode(),
-    Kind.BOOLEAN: lambda value: value != b"\0",
-    Kind.DATE: lambda value: f"{value}Z",
-    Kind.TIME: lambda value: f"{value}Z",
-    Kind.DATETIME: lambda value: f"{value.replace(' ', 'T')}Z",
-    Kind.TIMESTAMP: lambda value: f"{value.replace(' ', 'T')}Z",
-    Kind.JSON: compact,
-}
 
 
 class ChunkReader:
