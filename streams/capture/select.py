@@ -40,9 +40,7 @@ def select_after(
     return (sql if limit is None else f"{sql} LIMIT {limit}"), arguments
 
 
-def select_keys(
-    schema: TableSchema, key: tuple[str, ...], wanted: Sequence[Sequence[Value]]
-) -> tuple[str, list[Any]]:
+def select_keys(schema: TableSchema, key: tuple[str, ...], wanted: Sequence[Sequence[Value]]) -> tuple[str, list[Any]]:
     """The statement for the rows with the keys ``wanted``, at least one, and its arguments.
 
     MySQL compares text keys by their collation, so that it may find rows of other keys too: for the caller to sift.
@@ -61,10 +59,7 @@ def rows_of(schema: TableSchema, fetched: Iterable[Sequence[Any]]) -> Iterator[d
     """Rows as the text protocol gives them, in the envelope's forms."""
     plan = [(column.name, reader_of(column)) for column in schema.columns]
     for values in fetched:
-        yield {
-            name: None if value is None else read(value)
-            for (name, read), value in zip(plan, values, strict=True)
-        }
+        yield {name: None if value is None else read(value) for (name, read), value in zip(plan, values, strict=True)}
 
 
 def _select(schema: TableSchema) -> str:

@@ -67,7 +67,7 @@ def read_chunk(connection: Connection, request: ChunkRequest) -> Chunk:
 def _low_watermark(cursor: Cursor, seen: MysqlGtids | MariadbGtids) -> MysqlGtids | MariadbGtids:
     """What the reads that follow can see for sure; it covers ``seen``."""
     if isinstance(seen, MariadbGtids):
-        return _mariadb_view(cursor, seen)
+        return _covering_view(cursor, seen)
     cursor.execute("SELECT WAIT_FOR_EXECUTED_GTID_SET(%s, %s)", (str(seen), CATCH_UP_SECONDS))
     row = cursor.fetchone()
     if row is None or str(row[0]) != "0":
@@ -75,17 +75,23 @@ def _low_watermark(cursor: Cursor, seen: MysqlGtids | MariadbGtids) -> MysqlGtid
     return _executed(cursor, MysqlGtids)
 
 
-def _mariadb_view(cursor: Cursor, seen: MariadbGtids) -> MariadbGtids:
-    """MariaDB cannot wait for its own transactions, but says where in the binlog a consistent view stands."""
+def mariadb_view(cursor: Cursor) -> MariadbGtids:
+    """Open a consistent view; what it holds, for MariaDB says where in the binlog it stands."""
+    cursor.execute("START TRANSACTION WITH CONSISTENT SNAPSHOT")
+    cursor.execute("SHOW STATUS LIKE 'binlog_snapshot_%%'", ())
+    where = {str(name).lower(): value for name, value in cursor.fetchall()}
+    cursor.execute(
+        "SELECT BINLOG_GTID_POS(%s, %s)", (where["binlog_snapshot_file"], int(where["binlog_snapshot_position"]))
+    )
+    row = cursor.fetchone()
+    return MariadbGtids(str(row[0] or "") if row else "")
+
+
+def _covering_view(cursor: Cursor, seen: MariadbGtids) -> MariadbGtids:
+    """MariaDB cannot wait for its own transactions: views are opened until one holds them."""
     deadline = time.monotonic() + CATCH_UP_SECONDS
     while time.monotonic() < deadline:
-        cursor.execute("START TRANSACTION WITH CONSISTENT SNAPSHOT")
-        cursor.execute("SHOW STATUS LIKE 'binlog_snapshot_%%'", ())
-        where = {str(name).lower(): value for name, value in cursor.fetchall()}
-        file, offset = where["binlog_snapshot_file"], int(where["binlog_snapshot_position"])
-        cursor.execute("SELECT BINLOG_GTID_POS(%s, %s)", (file, offset))
-        row = cursor.fetchone()
-        view = MariadbGtids(str(row[0] or "") if row else "")
+        view = mariadb_view(cursor)
         if view.covers(seen):
             return view
         cursor.execute("ROLLBACK")

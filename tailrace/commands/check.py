@@ -8,13 +8,10 @@ import click
 from rich.console import Console
 from rich.table import Table
 
+from audit.deep import Terms
 from audit.deep import check as deep_check
 from audit.report import Report, Verdict
 from changes.topology import Topology
-from streams.kafka import KafkaUrl
-from streams.mysql import MysqlUrl
-from streams.watch import lanes_of
-from streams.watch import wait as wait_for
 from tailrace.commands.common import (
     INCONSISTENT,
     OK,
@@ -28,7 +25,6 @@ from tailrace.commands.common import (
     topics_option,
     version_option,
 )
-from tailrace.commands.wait import reasons
 from tailrace.declared import read_topology
 from tailrace.endpoints import endpoints_of
 
@@ -52,7 +48,7 @@ def check(
     timeout: float,
     as_json: bool,
 ) -> None:
-    """Compare every row of every store with MySQL. Writers must be paused: else the verdict is undecided."""
+    """Compare every row of every store with MySQL, while writes go on."""
     topology = read_topology(topics)
     chosen = one_version(topology, version)
     for table in tables:
@@ -76,16 +72,11 @@ def checked(
     sinks: tuple[str, ...] = (),
     timeout: float = 60.0,
 ) -> Report:
-    """Wait until the lanes have passed what is committed now, then compare."""
-    mysql = MysqlUrl.parse(endpoints["mysql"])
-    lanes = lanes_of(topology, version, sinks)
-    waited = wait_for(mysql, KafkaUrl.parse(endpoints["kafka"]), lanes, version=version, timeout=timeout)
-    if not waited.done:
-        say(f"undecided: {reasons(waited)}")
-        return Report("undecided", version, waited.position, "deep", timeout, [])
+    """Compare, while writes go on; progress goes to standard error."""
+    terms = Terms(timeout=timeout)
     return asyncio.run(
-        deep_check(topology, version, mysql, endpoints, position=waited.position, tables=tables, sinks=sinks)
-    )
+        deep_check(topology, version, endpoints, tables=tables, sinks=sinks, terms=terms, tell=say)
+    ).report
 
 
 def show(report: Report) -> None:
