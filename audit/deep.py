@@ -39,6 +39,9 @@ class Terms:
     keep: int = 1000
 
 
+PATIENT = Terms()
+
+
 @dataclass(frozen=True)
 class Audited:
     """A report, and its findings by table for whoever repairs them."""
@@ -59,7 +62,7 @@ async def check(
     tables: Sequence[str] = (),
     sinks: Sequence[str] = (),
     keys: Keys | None = None,
-    terms: Terms = Terms(),
+    terms: Terms = PATIENT,
     tell: Callable[[str], None] = lambda _: None,
 ) -> Audited:
     """Audit what is asked for; everything where nothing is said, only ``keys`` where they are given.
@@ -144,11 +147,11 @@ async def _table(
 
 def _explain(kafka: KafkaUrl, topic: str, sides: Sequence[Side]) -> None:
     """Class the findings anew in the light of each key's last record."""
-    spans = {_kafka_key(side, finding.values): finding.span for side in sides for finding in side.findings}
+    spans = {_kafka_key(side, finding.key.values): finding.span for side in sides for finding in side.findings}
     words = last_words(kafka, topic, {key: span.ends for key, span in spans.items()})
     for side in sides:
         for place, finding in enumerate(side.findings):
-            last = words.get(_kafka_key(side, finding.values))
+            last = words.get(_kafka_key(side, finding.key.values))
             if last is not None:
                 found = explained(finding.found, last.position, deleted=last.deleted)
                 side.findings[place] = replace(finding, found=found)
@@ -161,7 +164,7 @@ def _kafka_key(side: Side, values: Sequence[Value]) -> bytes:
 def _result(side: Side, look: Look) -> Result:
     undecided = look.source_rows if side.away else look.digests.undecided(side.number)
     differences = [
-        Difference(finding.found.class_, named(side.target, finding.values), list(finding.found.columns))
+        Difference(finding.found.class_, named(side.target, finding.key.values), list(finding.found.columns))
         for finding in side.findings[:LISTED]
     ]
     verdict = verdict_of(side.different, undecided, look.source_rows)

@@ -19,7 +19,7 @@ class Maker:
     def __init__(self, schema: TableSchema, targets: Sequence[Target]) -> None:
         self.schema = schema
         self.targets = targets
-        self._whole = compiled(schema.columns)
+        self.whole = compiled(schema.columns)
         every = schema.columns
         self._hashes = [
             None if (columns := target.columns(schema)) == every else compiled(columns) for target in targets
@@ -30,14 +30,14 @@ class Maker:
 
     def wanted(self, row: Mapping[str, Value]) -> Iterator[tuple[int, bytes, bytes, bytes, bytes]]:
         """The row as `Digests.want` takes it, for each target."""
-        key, whole = self.key(row), self._whole(row)
+        key, whole = self.key(row), self.whole(row)
         names = names_of(key.values)
         for number, (target, values_of) in enumerate(zip(self.targets, self._hashes, strict=True)):
             values = whole if values_of is None else values_of(row)
             yield number, key.canonical, to_bytes(place_of(target, row)), digest(values, whole, target.mapping), names
 
     def expected(self, number: int, row: Mapping[str, Value]) -> Expected:
-        return Expected(place_of(self.targets[number], row), row, self._whole(row))
+        return Expected(place_of(self.targets[number], row), row, self.whole(row))
 
 
 def place_of(target: Target, row: Mapping[str, Value]) -> str:

@@ -25,7 +25,6 @@ from changes.canonical import Value, compiled
 from changes.envelope import decode_key
 from changes.errors import Rejected, Transient
 from changes.key import Key, key_of
-from changes.progress import KeyValue
 from changes.record import StoredRow
 from changes.schema import TableSchema
 from changes.target import Target
@@ -50,8 +49,7 @@ class Finding:
     it was decided.
     """
 
-    side: int
-    values: list[KeyValue]
+    key: Key
     place: str
     found: Found
     lies: StoredRow | None
@@ -270,7 +268,7 @@ class Look:
         span = self._follower.span
         decided: list[tuple[bytes, int]] = []
         for one in portion:
-            row = rows.get(one.key)
+            row, key = rows.get(one.key), Key(tuple(one.values), one.key)
             for number in one.places.keys() & seen.keys():
                 side, stored = self.sides[number], seen[number][one.key]
                 expected = None if row is None else maker.expected(number, row)
@@ -278,7 +276,7 @@ class Look:
                 for place, found in judge(side.target, maker.schema, expected, stored, newest):
                     side.different += 1
                     if len(side.findings) < self._keep:
-                        side.findings.append(Finding(number, one.values, place, found, stored[place], span))
+                        side.findings.append(Finding(key, place, found, stored[place], span))
                 decided.append((one.key, number))
         self.digests.decide(decided)
 

@@ -9,18 +9,21 @@ from streams.kafka import KafkaUrl, read_topic
 
 @dataclass(frozen=True)
 class LastWord:
-    """``deleted``: the record is the delete's tombstone. ``partition`` and ``offset`` are where it stands."""
+    """``deleted``: the record is the delete's tombstone. ``partition`` and ``offset`` are where it stands, and
+    ``written_ms`` is when it was written, in milliseconds since 1970."""
 
     position: int
     hash: int
     deleted: bool
     partition: int
     offset: int
+    written_ms: int
 
 
-def last_words(kafka: KafkaUrl, topic: str, spans: Mapping[bytes, Mapping[int, int]]) -> dict[bytes, LastWord]:
-    """By Kafka key, its last record before the ends that it is given, by partition; keys without one are left out.
+def last_words(kafka: KafkaUrl, topic: str, spans: Mapping[bytes, Mapping[int, int] | None]) -> dict[bytes, LastWord]:
+    """By Kafka key, its last record before the ends that it is given by partition, or of all where it is given none.
 
+    Keys without a record are left out.
     Reads the topic from its beginning. Raises `Transient` where Kafka cannot be reached.
     """
     found: dict[bytes, LastWord] = {}
@@ -28,8 +31,12 @@ def last_words(kafka: KafkaUrl, topic: str, spans: Mapping[bytes, Mapping[int, i
         key, partition, offset = message.key(), message.partition(), message.offset()
         if not isinstance(key, bytes) or partition is None or offset is None:
             continue
-        ends = spans.get(key)
-        if ends is not None and offset < ends.get(partition, 0):
+        if key not in spans:
+            continue
+        ends = spans[key]
+        if ends is None or offset < ends.get(partition, 0):
             headers = headers_from(message.headers())
-            found[key] = LastWord(headers.position, headers.hash, message.value() is None, partition, offset)
+            found[key] = LastWord(
+                headers.position, headers.hash, message.value() is None, partition, offset, int(message.timestamp()[1])
+            )
     return found

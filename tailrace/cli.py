@@ -13,6 +13,7 @@ from tailrace.commands.epoch import epoch
 from tailrace.commands.run import run
 from tailrace.commands.status import status
 from tailrace.commands.tap import tap
+from tailrace.commands.trace import trace
 from tailrace.commands.validate import validate
 from tailrace.commands.wait import wait
 from tailrace.stack.commands import stack
@@ -28,7 +29,7 @@ def cli() -> None:
     """
 
 
-for command in (demo, stack, validate, run, wait, status, tap, check, epoch, bench):
+for command in (demo, stack, validate, run, wait, status, tap, trace, check, epoch, bench):
     cli.add_command(command)
 
 

@@ -22,7 +22,7 @@ from changes.canonical import Value
 from changes.errors import Transient
 from changes.gtid import MariadbGtids, MysqlGtids
 from changes.schema import TableSchema
-from streams.capture.select import TEXT_PROTOCOL, rows_of, select_after
+from streams.capture.select import TEXT_PROTOCOL, rows_of, select_after, select_keys
 from streams.mysql import Connection, MysqlUrl, session
 
 CATCH_UP_SECONDS = 30
@@ -30,13 +30,17 @@ CATCH_UP_SECONDS = 30
 
 @dataclass(frozen=True)
 class ChunkRequest:
-    """``after`` is the key of the row before the chunk's first, in envelope form; ``seen`` what the stream has read."""
+    """``after`` is the key of the row before the chunk's first, in envelope form; ``seen`` what the stream has read.
+
+    With ``keys`` the chunk is the rows of those keys, at least one, and maybe some that only compare equal to them.
+    """
 
     schema: TableSchema
     key: tuple[str, ...]
     after: tuple[Value, ...] | None
     limit: int
     seen: MysqlGtids | MariadbGtids
+    keys: tuple[tuple[Value, ...], ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -55,11 +59,13 @@ def read_chunk(connection: Connection, request: ChunkRequest) -> Chunk:
     """One chunk with its watermarks. Raises `Transient` where the server does not catch up with its own binlog."""
     with connection.cursor() as cursor:
         low = _low_watermark(cursor, request.seen).ordinal
-        sql, arguments = select_after(request.schema, request.key, request.after, request.limit)
-        cursor.execute(sql, arguments)
+        if request.keys is None:
+            cursor.execute(*select_after(request.schema, request.key, request.after, request.limit))
+        else:
+            cursor.execute(*select_keys(request.schema, request.key, request.keys))
         rows = list(rows_of(request.schema, cursor.fetchall()))
         file, offset = binlog_end(cursor)
-    complete = len(rows) < request.limit
+    complete = request.keys is not None or len(rows) < request.limit
     last = None if complete else tuple(rows[-1][name] for name in request.key)
     return Chunk(request.schema.table, rows, low, file, offset, last)
 
