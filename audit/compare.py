@@ -1,78 +1,145 @@
-"""Expected rows against stored rows: pure."""
+"""Expected rows against stored rows: pure.
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+The first look compares digests, both sides in the order of their identities. Whatever differs, or changed meanwhile,
+is looked at again as whole rows; only that second look names a difference.
+"""
 
-from audit.report import LISTED, Class, Difference
+import base64
+import struct
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from audit.report import Class
 from changes.canonical import Value, canonical_row, row_hash
-from changes.key import Key
 from changes.record import StoredRow
 from changes.schema import Column, TableSchema
 from changes.target import Target
 
-Identity = tuple[str, bytes]
-"""(place, canonical key)."""
+Identity = tuple[bytes, bytes]
+"""(canonical key, place in UTF-8)."""
+
+_DIGEST = struct.Struct(">QQI")
 
 
-@dataclass
-class Expectation:
-    """What one target should hold: for each row the hash of its projection and of the whole captured row."""
-
-    target: Target
-    schema: TableSchema
-    rows: dict[Identity, tuple[int, int]] = field(default_factory=dict)
-    source_rows: int = 0
-
-    def add(self, place: str, key: Key, row: Mapping[str, Value], whole: int) -> None:
-        self.rows[place, key.canonical] = row_hash(self.target.columns(self.schema), row), whole
-        self.source_rows += 1
+def digest(values: int, whole: int, mapping: int) -> bytes:
+    """What a stored row must agree in: hash of the target's columns, hash of the whole captured row, mapping."""
+    return _DIGEST.pack(values, whole, mapping)
 
 
-@dataclass
-class Comparison:
-    """The tally of one target. ``suspects`` are stored rows whose values differ, to be explained column by column."""
+def suspects(
+    wanted: Iterable[tuple[Identity, bytes]],
+    held: Iterable[tuple[Identity, bytes, int]],
+    *,
+    newest: int,
+    cache: bool,
+    agree: Callable[[], None] = lambda: None,
+) -> Iterator[Identity]:
+    """The identities in which the sides differ, both given in ascending order without repeats.
 
-    compared: int = 0
-    sink_rows: int = 0
-    different: int = 0
-    found: list[Difference] = field(default_factory=list)
-    suspects: list[StoredRow] = field(default_factory=list)
+    ``held`` also tells each row's position: one beyond ``newest`` is suspect whatever the row holds. ``cache``: a row
+    that is not there is no suspect. ``agree`` is called for every row in which the sides agree.
+    """
+    right = iter(held)
+    have = next(right, None)
+    for identity, expected in wanted:
+        while have is not None and have[0] < identity:
+            yield have[0]
+            have = next(right, None)
+        if have is None or have[0] != identity:
+            if not cache:
+                yield identity
+            continue
+        if have[1] != expected or have[2] > newest:
+            yield identity
+        else:
+            agree()
+        have = next(right, None)
+    while have is not None:
+        yield have[0]
+        have = next(right, None)
 
-    def note(self, class_: Class, key: Mapping[str, bool | int | float | str | None], columns: list[str]) -> None:
-        self.different += 1
-        if len(self.found) < LISTED:
-            self.found.append(Difference(class_, dict(key), columns))
+
+@dataclass(frozen=True)
+class Expected:
+    """A row as one target should hold it, read from MySQL."""
+
+    place: str
+    row: Mapping[str, Value]
+    whole: int
 
 
-def judge(expected: Expectation, stored: StoredRow, tally: Comparison) -> None:
-    """Compare one stored row with what is expected of it, and strike that off."""
-    tally.sink_rows += 1
-    wanted = expected.rows.pop((stored.place, stored.key.canonical), None)
-    if wanted is None:
-        tally.note("extra", named(expected.target, stored.key.values), [])
-        return
-    tally.compared += 1
-    if row_hash(expected.target.columns(expected.schema), stored.row) != wanted[0]:
-        tally.suspects.append(stored)
-    elif stored.mapping != expected.target.mapping:
-        tally.note("old mapping", named(expected.target, stored.key.values), [])
-    elif stored.hash != wanted[1]:
-        tally.note("stale", named(expected.target, stored.key.values), [])
+@dataclass(frozen=True)
+class Found:
+    """What is wrong with one row in one place. ``position`` is the stored one, ``None`` where nothing is stored."""
+
+    class_: Class
+    columns: tuple[str, ...] = ()
+    position: int | None = None
+
+
+def judge(
+    target: Target,
+    schema: TableSchema,
+    expected: Expected | None,
+    stored: Mapping[str, StoredRow | None],
+    newest: int,
+) -> Iterator[tuple[str, Found]]:
+    """What is wrong with one key, by place. It must not have changed between the two reads.
+
+    ``stored`` holds what lies in every place that was looked at, the expected one among them; ``newest`` is the
+    position up to which capture had come when the store was read.
+    """
+    for place, row in stored.items():
+        if expected is None or place != expected.place:
+            if row is not None:
+                yield place, Found("extra", (), row.position)
+        elif row is None:
+            if target.keep == "mirror":
+                yield place, Found("missing")
+        else:
+            found = _flaw(target, schema, expected, row, newest)
+            if found is not None:
+                yield place, found
+
+
+def _flaw(target: Target, schema: TableSchema, expected: Expected, row: StoredRow, newest: int) -> Found | None:
+    columns = target.columns(schema)
+    if row_hash(columns, row.row) != row_hash(columns, expected.row):
+        return Found("altered", tuple(differing(columns, expected.row, row.row)), row.position)
+    if row.position > newest:
+        return Found("impossible position", (), row.position)
+    if row.mapping != target.mapping:
+        return Found("old mapping", (), row.position)
+    return Found("stale", (), row.position) if row.hash != expected.whole else None
+
+
+def explained(found: Found, last: int | None, *, deleted: bool) -> Found:
+    """The same difference in the light of the key's last record: its position and whether it is a delete.
+
+    ``last`` is ``None`` where the topic has none.
+    """
+    if found.position is None or last is None:
+        return found
+    class_: Class = found.class_
+    if class_ == "extra":
+        class_ = "resurrected" if deleted else "extra"
+    elif found.position > last:
+        class_ = "impossible position"
+    elif class_ == "altered" and found.position < last:
+        class_ = "stale"
+    return Found(class_, found.columns, found.position)
 
 
 def named(target: Target, values: Sequence[Value]) -> dict[str, bool | int | float | str | None]:
     """A key as reports show it."""
-    return {
-        name: value.hex() if isinstance(value, bytes) else value
-        for name, value in zip(target.key, values, strict=True)
-        if not isinstance(value, list)  # no vector is a key
-    }
+    return {name: plain(value) for name, value in zip(target.key, values, strict=True)}
 
 
-def left_over(expected: Expectation) -> Iterator[bytes]:
-    """The canonical keys of rows that the store should hold and does not; none of a cache are missed."""
-    if expected.target.keep == "mirror":
-        yield from (key for _, key in expected.rows)
+def plain(value: Value) -> bool | int | float | str | None:
+    """A store's value as the envelope has it: bytes in base64, and whatever else is no JSON as text."""
+    if isinstance(value, bytes):
+        return base64.b64encode(value).decode()
+    return value if value is None or isinstance(value, bool | int | float | str) else str(value)
 
 
 def differing(columns: Sequence[Column], one: Mapping[str, Value], other: Mapping[str, Value]) -> list[str]:

@@ -1,185 +1,183 @@
-"""The deep audit in its simple form: writers paused, every row of every store compared with MySQL by value.
-
-The source is read in one consistent view. If MySQL commits anything meanwhile the verdict can only be *undecided*: this
-form cannot tell a late row from a wrong one.
-"""
+"""The deep audit: every row of every store compared with MySQL by value, while writes go on."""
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, replace
 
-from pymysql.cursors import SSCursor
+import msgspec
 
-from audit.compare import Comparison, Expectation, differing, judge, left_over, named
-from audit.report import Difference, Report, Result, Verdict, overall
-from changes.canonical import Value, compiled
-from changes.errors import Misconfigured, Rejected, Transient
-from changes.key import Key, key_of
-from changes.schema import TableSchema
-from changes.target import Target
+from audit.compare import explained, named
+from audit.look import Finding, Look, Side
+from audit.report import LISTED, Difference, Report, Result, overall, verdict_of
+from changes.canonical import Value
+from changes.key import Key
+from changes.position import to_text
 from changes.topology import Topology
 from sinks.contract import Sink
 from sinks.registry import SPECS
-from streams.capture.snapshot import TEXT_PROTOCOL, reader_of, select_after
-from streams.describe import captured, tables_of
-from streams.mysql import Connection, MysqlUrl, session
-from streams.watch import committed_ordinal
+from streams.follow import Follower
+from streams.kafka import KafkaUrl
+from streams.lastwords import last_words
+from streams.marks import Marks
+from streams.mysql import MysqlUrl
+from streams.watch import LaneId
 
-_PAGE = 2000
+
+@dataclass(frozen=True)
+class Terms:
+    """How an audit is done.
+
+    ``timeout``: the longest wait for capture and for each lane, in seconds; one that was not there in time is not
+    waited for again. ``rounds``: how often what will not hold still is looked at again. ``keep``: how many differences
+    of each target are remembered for a repair.
+    """
+
+    timeout: float = 60.0
+    rounds: int = 8
+    keep: int = 1000
+
+
+PATIENT = Terms()
+
+
+@dataclass(frozen=True)
+class Audited:
+    """A report, and its findings by table for whoever repairs them."""
+
+    report: Report
+    findings: Mapping[str, list[tuple[Side, Finding]]]
+
+
+Keys = Mapping[str, Sequence[tuple[Key, Sequence[str]]]]
+"""By table, keys to be audited, each with places to look at beside its own."""
 
 
 async def check(
     topology: Topology,
     version: str,
-    mysql: MysqlUrl,
     endpoints: Mapping[str, str],
     *,
-    position: str,
     tables: Sequence[str] = (),
     sinks: Sequence[str] = (),
-    progress: Callable[[str], None] = lambda _: None,
-) -> Report:
-    """``position`` is where capture stood when every lane had passed it; ``progress`` gets each table's name."""
+    keys: Keys | None = None,
+    terms: Terms = PATIENT,
+    tell: Callable[[str], None] = lambda _: None,
+) -> Audited:
+    """Audit what is asked for; everything where nothing is said, only ``keys`` where they are given.
+
+    ``tell`` gets progress for people. Raises `Transient` where MySQL or Kafka cannot be reached; a store that cannot
+    be is *undecided*.
+    """
     began = time.monotonic()
-    targets = [
+    chosen = [
         target
         for target in topology.targets(version)
-        if (not tables or target.table in tables) and (not sinks or target.sink in sinks)
+        if (not tables or target.table in tables)
+        and (not sinks or target.sink in sinks)
+        and (keys is None or target.table in keys)
     ]
-    before = await asyncio.to_thread(committed_ordinal, mysql)
-    opened = {name: SPECS[name].build(endpoints[SPECS[name].endpoint]) for name in {t.sink for t in targets}}
+    kafka, mysql = KafkaUrl.parse(endpoints["kafka"]), MysqlUrl.parse(endpoints["mysql"])
     results: list[Result] = []
-    try:
-        for table in dict.fromkeys(target.table for target in targets):
-            progress(table)
-            mine = [target for target in targets if target.table == table]
-            results += await _table(topology, mysql, table, mine, opened)
-    finally:
-        for sink in opened.values():
-            await sink.close()
-    if await asyncio.to_thread(committed_ordinal, mysql) != before:
-        results = [_unsure(result) for result in results]
-    return Report(overall(results), version, position, "deep", round(time.monotonic() - began, 3), results)
-
-
-def _unsure(result: Result) -> Result:
-    return Result(
-        sink=result.sink,
-        table=result.table,
-        place=result.place,
-        verdict="undecided",
-        source_rows=result.source_rows,
-        sink_rows=result.sink_rows,
-        compared=result.compared,
-        undecided=result.source_rows,
-        different=0,
-        differences=[],
-        reason="MySQL was written to meanwhile",
-    )
+    findings: dict[str, list[tuple[Side, Finding]]] = {}
+    late: dict[str, str] = {}
+    async with AsyncExitStack() as stack:
+        marks = Marks(kafka, version)
+        stack.callback(marks.close)
+        opened: dict[str, Sink] = {}
+        for name in dict.fromkeys(target.sink for target in chosen):
+            opened[name] = SPECS[name].build(endpoints[SPECS[name].endpoint])
+            stack.push_async_callback(opened[name].close)
+        mark = await asyncio.to_thread(marks.newest, time.monotonic() + terms.timeout)
+        for table in dict.fromkeys(target.table for target in chosen):
+            topic = topology.topic(version, table)
+            sides = [
+                Side(number, target, opened[target.sink], LaneId(version, target.sink, target.tier.name, (topic,)))
+                for number, target in enumerate(target for target in chosen if target.table == table)
+            ]
+            for side in sides:
+                side.away = late.get(side.lane.group, "")
+            results += await _table(topology, mysql, kafka, marks, table, sides, keys, terms, tell)
+            late |= {side.lane.group: side.away for side in sides if side.away}
+            findings[table] = [(side, finding) for side in sides for finding in side.findings]
+    seconds = round(time.monotonic() - began, 3)
+    position = to_text(mark.position)
+    report = Report(overall(results), version, position, "deep" if keys is None else "keys", seconds, results)
+    return Audited(report, findings)
 
 
 async def _table(
-    topology: Topology, mysql: MysqlUrl, table: str, targets: Sequence[Target], opened: Mapping[str, Sink]
+    topology: Topology,
+    mysql: MysqlUrl,
+    kafka: KafkaUrl,
+    marks: Marks,
+    table: str,
+    sides: list[Side],
+    keys: Keys | None,
+    terms: Terms,
+    tell: Callable[[str], None],
 ) -> list[Result]:
-    expected = await asyncio.to_thread(_expectations, topology, mysql, table, targets)
-    return [await _target(mysql, one, opened[one.target.sink]) for one in expected]
-
-
-def _expectations(topology: Topology, mysql: MysqlUrl, table: str, targets: Sequence[Target]) -> list[Expectation]:
-    declared = topology.tables[table]
-    with session(mysql, conv=TEXT_PROTOCOL, cursorclass=SSCursor) as connection:
-        full, schema = _schema(connection, targets[0].database, table, declared.columns.drop, tuple(declared.key))
-        expected = [Expectation(target, schema) for target in targets]
-        hash_whole = compiled(schema.columns)
-        for row in _scan(connection, full, schema.key):
-            key, whole = key_of(schema, row), hash_whole(row)
-            for one in expected:
-                one.add(_place(one.target, row), key, row, whole)
-    return expected
-
-
-def _place(target: Target, row: Mapping[str, Value]) -> str:
-    """Where the row should be; a row that has no place in the store was parked, and is missed there."""
+    began = time.monotonic()
+    version, topic = sides[0].target.version, sides[0].lane.topics[0]
+    dropped = frozenset(topology.tables[table].columns.drop)
+    follower = Follower(kafka, version, topic)
+    look = Look(mysql, marks, follower, table, dropped, sides, timeout=terms.timeout, keep=terms.keep, tell=tell)
     try:
-        return SPECS[target.sink].place_of(target, row)
-    except Rejected:
-        return ""
+        if await asyncio.to_thread(marks.filled, table, time.monotonic() + terms.timeout):
+            if keys is None:
+                await look.everything()
+            else:
+                look.ask(keys[table])
+            await look.again(terms.rounds)
+        else:
+            for side in sides:
+                side.away = side.away or "the table is still being filled for the first time"
+        if any(side.findings for side in sides):
+            await asyncio.to_thread(_explain, kafka, topic, sides)
+        results = [_result(side, look) for side in sides]
+    finally:
+        look.digests.close()
+        follower.close()
+    seconds = time.monotonic() - began
+    rows = look.source_rows + sum(side.sink_rows for side in sides)
+    tell(f"{table}: {rows} rows on both sides in {seconds:.1f} s, {rows / max(seconds, 0.001):.0f}/s")
+    return results
 
 
-def _schema(
-    connection: Connection, database: str, table: str, dropped: Sequence[str], key: tuple[str, ...]
-) -> tuple[TableSchema, TableSchema]:
-    """The whole table, and the part of it that is captured."""
-    described = tables_of(connection, database, [table])
-    if table not in described:
-        raise Misconfigured(f"`{database}` has no table `{table}`")
-    full = described[table][0]
-    return full, captured(full, key, frozenset(dropped))
+def _explain(kafka: KafkaUrl, topic: str, sides: Sequence[Side]) -> None:
+    """Class the findings anew in the light of each key's last record."""
+    spans = {_kafka_key(side, finding.key.values): finding.span for side in sides for finding in side.findings}
+    words = last_words(kafka, topic, {key: span.ends for key, span in spans.items()})
+    for side in sides:
+        for place, finding in enumerate(side.findings):
+            last = words.get(_kafka_key(side, finding.key.values))
+            if last is not None:
+                found = explained(finding.found, last.position, deleted=last.deleted)
+                side.findings[place] = replace(finding, found=found)
 
 
-def _scan(connection: Connection, full: TableSchema, key: tuple[str, ...]) -> Iterator[dict[str, Value]]:
-    sql, arguments = select_after(full, key, None, None)
-    with connection.cursor() as cursor:
-        cursor.execute(sql, arguments)
-        yield from _rows(cursor, full)
+def _kafka_key(side: Side, values: Sequence[Value]) -> bytes:
+    return msgspec.json.encode(dict(zip(side.target.key, values, strict=True)))
 
 
-def _rows(cursor: Any, full: TableSchema) -> Iterator[dict[str, Value]]:
-    names = [column.name for column in full.columns]
-    readers = [reader_of(column) for column in full.columns]
-    while page := cursor.fetchmany(_PAGE):
-        for row in page:
-            yield {
-                name: None if value is None else read(value)
-                for name, read, value in zip(names, readers, row, strict=True)
-            }
-
-
-async def _target(mysql: MysqlUrl, expected: Expectation, sink: Sink) -> Result:
-    tally = Comparison()
-    target = expected.target
-    try:
-        await sink.open([(target, expected.schema)])
-        async for stored in sink.rows(target, expected.schema):
-            judge(expected, stored, tally)
-    except Transient as error:
-        return _result(expected, tally, "undecided", expected.source_rows, str(error))
-    missing = set(left_over(expected))
-    explain = {stored.key.canonical: stored for stored in tally.suspects}
-    if missing or explain:
-        await asyncio.to_thread(_explain, mysql, expected, missing, explain, tally)
-    return _result(expected, tally, "different" if tally.different else "equal", 0, "")
-
-
-def _explain(
-    mysql: MysqlUrl, expected: Expectation, missing: set[bytes], altered: Mapping[bytes, Any], tally: Comparison
-) -> None:
-    """Read the rows in question again, to name the key of a missing one and the columns of an altered one."""
-    target, schema = expected.target, expected.schema
-    with session(mysql, conv=TEXT_PROTOCOL, cursorclass=SSCursor) as connection:
-        for row in _scan(connection, schema, schema.key):
-            key: Key = key_of(schema, row)
-            if key.canonical in missing:
-                tally.note("missing", named(target, key.values), [])
-            elif key.canonical in altered:
-                stored = altered[key.canonical]
-                columns = differing(target.columns(schema), row, stored.row)
-                tally.note("altered", named(target, key.values), columns)
-
-
-def _result(expected: Expectation, tally: Comparison, verdict: Verdict, undecided: int, reason: str) -> Result:
-    found: list[Difference] = tally.found
+def _result(side: Side, look: Look) -> Result:
+    undecided = look.source_rows if side.away else look.digests.undecided(side.number)
+    differences = [
+        Difference(finding.found.class_, named(side.target, finding.key.values), list(finding.found.columns))
+        for finding in side.findings[:LISTED]
+    ]
+    verdict = verdict_of(side.different, undecided, look.source_rows)
     return Result(
-        sink=expected.target.sink,
-        table=expected.target.table,
-        place=expected.target.place,
-        verdict=verdict,
-        source_rows=expected.source_rows,
-        sink_rows=tally.sink_rows,
-        compared=tally.compared,
+        sink=side.target.sink,
+        table=side.target.table,
+        place=side.target.place,
+        verdict="undecided" if side.away and verdict == "equal" else verdict,
+        source_rows=look.source_rows,
+        sink_rows=side.sink_rows,
+        compared=side.compared,
         undecided=undecided,
-        different=tally.different,
-        differences=found,
-        reason=reason,
+        different=side.different,
+        differences=differences,
+        reason=side.away,
     )

@@ -5,15 +5,17 @@ from typing import Literal
 import msgspec
 
 Verdict = Literal["equal", "different", "undecided"]
-Class = Literal["missing", "extra", "altered", "stale", "old mapping"]
+Class = Literal["missing", "extra", "altered", "stale", "old mapping", "resurrected", "impossible position"]
 
 
 class Difference(msgspec.Struct, frozen=True):
     """One row that differs. ``columns`` are those whose values do, where both sides have the row.
 
-    ``missing``: MySQL has the row, the store has not. ``extra``: the other way. ``altered``: values differ.
-    ``stale``: the values are those asked for, made from an older state of the row. ``old mapping``: written under an
-    earlier declaration.
+    ``missing``: MySQL has the row, the store has not. ``extra``: the other way, or the row lies in a second place.
+    ``resurrected``: an extra row whose last change was its delete. ``altered``: values differ. ``stale``: what is
+    stored was made from an older state of the row. ``old mapping``: written under an earlier declaration.
+    ``impossible position``: stored under a position that no change of the row explains, so that the guard would
+    refuse what comes.
     """
 
     class_: Class = msgspec.field(name="class")
@@ -22,7 +24,10 @@ class Difference(msgspec.Struct, frozen=True):
 
 
 class Result(msgspec.Struct, frozen=True):
-    """One table in one sink. ``differences`` lists at most `LISTED` of ``different`` in all."""
+    """One table in one sink. ``differences`` lists at most `LISTED` of ``different`` in all.
+
+    ``undecided`` counts keys that would not hold still: they changed between every read of MySQL and of the store.
+    """
 
     sink: str
     table: str
@@ -38,6 +43,8 @@ class Result(msgspec.Struct, frozen=True):
 
 
 LISTED = 100
+UNDECIDED_SHARE = 0.0001
+"""The greatest share of keys that may stay undecided in a verdict of *equal*."""
 
 
 class Report(msgspec.Struct, frozen=True):
@@ -46,7 +53,7 @@ class Report(msgspec.Struct, frozen=True):
     verdict: Verdict
     version: str
     position: str
-    depth: Literal["quick", "deep"]
+    depth: Literal["quick", "deep", "keys"]
     seconds: float
     results: list[Result]
 
@@ -57,3 +64,10 @@ def overall(results: list[Result]) -> Verdict:
     if "different" in verdicts:
         return "different"
     return "undecided" if "undecided" in verdicts or not verdicts else "equal"
+
+
+def verdict_of(different: int, undecided: int, keys: int) -> Verdict:
+    """The verdict on one target, of whose ``keys`` so many differ and so many stayed undecided."""
+    if different:
+        return "different"
+    return "undecided" if undecided > keys * UNDECIDED_SHARE else "equal"

@@ -10,7 +10,7 @@ import msgspec
 from changes.schema import TableSchema
 
 
-def internal_topic(version: str, name: Literal["positions", "checkpoint", "schemas", "dlq"]) -> str:
+def internal_topic(version: str, name: Literal["positions", "checkpoint", "schemas", "requests", "dlq"]) -> str:
     return f"{version}.tailrace.{name}"
 
 
@@ -25,7 +25,8 @@ class Checkpoint(msgspec.Struct, frozen=True):
     """Where capture goes on; written in the Kafka transaction whose changes it covers.
 
     ``executed`` holds the transactions that are wholly in Kafka; ``file`` and ``offset`` say where the server's
-    binlog stood, for people and as a fallback.
+    binlog stood, for people and as a fallback. ``requests`` is the offset of the first request not yet answered: it is
+    saved with the answer, so a request is neither lost nor answered twice.
     """
 
     executed: str
@@ -34,6 +35,7 @@ class Checkpoint(msgspec.Struct, frozen=True):
     file: str
     offset: int
     partial: Partial | None = None
+    requests: int = 0
 
 
 class SnapshotState(msgspec.Struct, frozen=True):
@@ -55,6 +57,9 @@ class Positions(msgspec.Struct, frozen=True):
     ``position`` is the last one that is wholly in Kafka and ``ordinal`` its transaction ordinal; ``offsets`` maps
     topic → partition → last data offset + 1, of the partitions that moved since the record before, or of all where
     ``full``. ``source_ms`` is when the newest transaction was committed, ``at_ms`` when this was written.
+
+    ``partial`` says that the offsets also hold rows of the transaction after ``ordinal``. ``file`` and ``offset`` are
+    where in the binlog the stream stood: all that was logged before is in Kafka. ``requests`` is the checkpoint's.
     """
 
     position: str
@@ -65,6 +70,10 @@ class Positions(msgspec.Struct, frozen=True):
     offsets: dict[str, dict[str, int]]
     rows: int
     snapshots: dict[str, SnapshotState] = {}
+    partial: bool = False
+    file: str = ""
+    offset: int = 0
+    requests: int = 0
 
 
 class PublishedSchema(msgspec.Struct, frozen=True):
@@ -72,6 +81,32 @@ class PublishedSchema(msgspec.Struct, frozen=True):
 
     schema: TableSchema
     fingerprint: str
+
+
+KeyValue = bool | int | float | str | None
+
+
+class Asked(msgspec.Struct, frozen=True):
+    """One row that a request names: its key's values in key order, as the envelope holds them.
+
+    ``hint`` holds values of columns that place the row in stores, as they were where a store holds it: a row that is
+    there and should not be can then be deleted where it lies.
+    """
+
+    key: list[KeyValue]
+    hint: dict[str, KeyValue] = {}
+
+
+class Request(msgspec.Struct, frozen=True):
+    """One record of ``<version>.tailrace.requests``: rows that capture is asked to read again and to tell anew.
+
+    ``rows`` ``None`` asks for the whole table, which is then filled as for the first time. A row that MySQL does not
+    have is told as a delete. One request is answered in one Kafka transaction, so its sender bounds its size.
+    """
+
+    id: str
+    table: str
+    rows: list[Asked] | None
 
 
 Offsets = dict[tuple[str, int], int]
@@ -93,3 +128,8 @@ def unfold(offsets: Offsets) -> dict[str, dict[str, int]]:
     for (topic, partition), end in sorted(offsets.items()):
         nested.setdefault(topic, {})[str(partition)] = end
     return nested
+
+
+def binlog_order(file: str, offset: int) -> tuple[int, str, int]:
+    """Sorts like the binlog: its files are numbered, and grow a digit after the millionth."""
+    return len(file), file, offset

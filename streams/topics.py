@@ -42,6 +42,11 @@ def topic_specs(topology: Topology, version: str) -> list[TopicSpec]:
             {"cleanup.policy": "delete", "retention.ms": str(7 * 86_400_000), "retention.bytes": str(2 << 30)},
         ),
         TopicSpec(
+            internal_topic(version, "requests"),
+            1,
+            {"cleanup.policy": "delete", "retention.ms": str(7 * 86_400_000), "max.message.bytes": largest},
+        ),
+        TopicSpec(
             internal_topic(version, "dlq"),
             1,
             {"cleanup.policy": "delete", "retention.ms": str(30 * 86_400_000), "max.message.bytes": largest},

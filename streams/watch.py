@@ -20,6 +20,7 @@ from streams.preflight import Flavour
 _TAIL = 4000
 ENRICH, MODELS = "enrich", "models"
 """Enrichment's consumer group is called as a lane's is: ``<version>.enrich.models``."""
+BATCH = 500
 
 
 @dataclass(frozen=True)
@@ -76,22 +77,22 @@ class PositionsTail:
         self.snapshots: Mapping[str, SnapshotState] = {}
         self._whole = False
 
-    def poll(self, timeout: float) -> bool:
-        """Take in what has come; whether there was anything. Waits at most ``timeout`` seconds for it.
+    def poll(self, timeout: float) -> int:
+        """Take in what has come, at most `BATCH` records; how many. Waits at most ``timeout`` seconds for them.
 
         Raises `Transient` where Kafka cannot be reached.
         """
         try:
             if not self._assigned:
                 self._assign()
-            messages = self._consumer.consume(500, timeout)
+            messages = self._consumer.consume(BATCH, timeout)
         except KafkaException as error:
             raise classified(error.args[0], "reading positions") from error
         for message in messages:
             value = message.value()
             if message.error() is None and value is not None:
                 self._take(msgspec.json.decode(value, type=Positions))
-        return bool(messages)
+        return len(messages)
 
     def _assign(self) -> None:
         low, high = self._consumer.get_watermark_offsets(TopicPartition(self._topic, 0), timeout=OPERATION_SECONDS)

@@ -14,6 +14,7 @@ from tailrace.commands.run import run
 from tailrace.commands.search import search
 from tailrace.commands.status import status
 from tailrace.commands.tap import tap
+from tailrace.commands.trace import trace
 from tailrace.commands.validate import validate
 from tailrace.commands.wait import wait
 from tailrace.stack.commands import stack
@@ -29,7 +30,7 @@ def cli() -> None:
     """
 
 
-for command in (demo, stack, validate, run, wait, status, tap, check, search, epoch, bench):
+for command in (demo, stack, validate, run, wait, status, tap, trace, check, search, epoch, bench):
     cli.add_command(command)
 
 

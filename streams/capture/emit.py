@@ -1,6 +1,6 @@
 """From a row's change to the Kafka records that tell it: pure."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import msgspec
@@ -10,7 +10,7 @@ from changes.canonical import Value, compiled
 from changes.envelope import Envelope, Headers, Op, Source, TransactionBlock, encode
 from changes.errors import Misconfigured
 from changes.key import key_json
-from changes.schema import TableSchema
+from changes.schema import Kind, TableSchema
 from streams.binlog.events import RowChange
 from streams.describe import captured
 
@@ -115,6 +115,39 @@ def snapshot_message(plan: TablePlan, row: Mapping[str, Value], moment: Moment, 
     return _message(plan, "r", None, plan.kept(row), source, None, at, now_ms)
 
 
+def asked_key(plan: TablePlan, values: Sequence[Value]) -> tuple[Value, ...]:
+    """A request's key as the envelope holds it. Raises `ValueError` where it is none of this table."""
+    if len(values) != len(plan.schema.key):
+        raise ValueError(f"a key of `{plan.schema.table}` has {len(plan.schema.key)} values, not {len(values)}")
+    return tuple(
+        int(value) if plan.schema.column(name).kind is Kind.INTEGER and value is not None else value
+        for name, value in zip(plan.schema.key, values, strict=True)
+    )
+
+
+def asked_messages(
+    plan: TablePlan,
+    asked: tuple[Value, ...],
+    hint: Mapping[str, Value],
+    row: Mapping[str, Value] | None,
+    moment: Moment,
+    now_ms: int,
+) -> Iterator[Message]:
+    """The records of one row that a request named by its key, read like a snapshot's; ``row`` ``None``: a delete.
+
+    ``before`` holds the hint, so that stores look where it says too. In an ``r`` it is otherwise absent.
+    """
+    at = position.snapshot(moment.epoch, moment.ordinal)
+    source = _source(plan, moment, 0, snapshot=True)
+    told = {name: value for name, value in hint.items() if name in plan.names}
+    if row is not None:
+        after = plan.kept(row)
+        yield _message(plan, "r", after | told if told else None, after, source, None, at, now_ms)
+    else:
+        key = dict(zip(plan.schema.key, asked, strict=True))
+        yield from _deletion(plan, dict.fromkeys(plan.names) | told | key, source, None, at, now_ms)
+
+
 def _source(plan: TablePlan, moment: Moment, row: int, *, snapshot: bool) -> Source:
     return Source(
         version=CONNECTOR_VERSION,
@@ -161,7 +194,7 @@ def _short(row: Mapping[str, Value]) -> dict[str, Value]:
 
 
 def _deletion(
-    plan: TablePlan, before: dict[str, Value], source: Source, block: TransactionBlock, at: int, now_ms: int
+    plan: TablePlan, before: dict[str, Value], source: Source, block: TransactionBlock | None, at: int, now_ms: int
 ) -> Iterator[Message]:
     headers = Headers(at, 0, plan.fingerprint)
     key = key_json(plan.schema, before)

@@ -1,4 +1,4 @@
-"""The first fill of every table: which chunk is next, and when one may join the stream. No I/O of its own."""
+"""First fills and requests: which chunk is next, and when one may join the stream. No I/O of its own."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 import msgspec
 
 from changes.canonical import Value
-from changes.progress import SnapshotState
+from changes.progress import SnapshotState, binlog_order
+from streams.capture.requests import Pending
 from streams.capture.snapshot import Chunk
 
 CHUNK_ROWS = 2000
@@ -14,9 +15,10 @@ CHUNK_ROWS = 2000
 
 @dataclass
 class Filling:
-    """The state of all first fills. One chunk is under way at a time."""
+    """The state of all first fills, and the request that is being answered. One chunk is under way at a time."""
 
     states: dict[str, SnapshotState]
+    pending: Pending | None = None
     _changed: dict[bytes, int] = field(default_factory=dict)
     _table: str | None = None
     _chunk: Chunk | None = None
@@ -26,6 +28,22 @@ class Filling:
         if self._table is not None:
             return None
         return next((table for table, state in self.states.items() if state.state == "running"), None)
+
+    @property
+    def idle(self) -> bool:
+        """Whether no chunk is under way."""
+        return self._table is None
+
+    def refill(self, table: str) -> SnapshotState:
+        """Fill a table anew from its beginning; its state."""
+        before = self.states[table]
+        self.states[table] = msgspec.structs.replace(before, state="running", rows=0, after=None)
+        return self.states[table]
+
+    def answered(self) -> None:
+        """Close the window of a request: the next one may come."""
+        self.pending = None
+        self._close()
 
     def open_window(self, table: str) -> None:
         """From here on, keys of ``table`` that change are remembered."""
@@ -44,7 +62,7 @@ class Filling:
     def due(self, file: str, offset: int) -> Chunk | None:
         """The chunk that may join now: the stream stands at ``file``, ``offset``, between two transactions."""
         chunk = self._chunk
-        if chunk is not None and _place(file, offset) >= _place(chunk.file, chunk.offset):
+        if chunk is not None and binlog_order(file, offset) >= binlog_order(chunk.file, chunk.offset):
             return chunk
         return None
 
@@ -53,8 +71,12 @@ class Filling:
     ) -> Iterator[Mapping[str, Value]]:
         """The rows whose keys have not changed after the chunk's low watermark."""
         for key, row in keys:
-            if self._changed.get(key, 0) <= chunk.low:
+            if self.unchanged(chunk, key):
                 yield row
+
+    def unchanged(self, chunk: Chunk, key: bytes) -> bool:
+        """Whether the stream wrote no change of ``key`` after the chunk's low watermark."""
+        return self._changed.get(key, 0) <= chunk.low
 
     def joined(self, chunk: Chunk, rows: int) -> SnapshotState:
         """Close the window; the table's new state."""
@@ -67,17 +89,15 @@ class Filling:
             state="done" if chunk.last is None else "running",
         )
         self.states[chunk.table] = state
-        self._table, self._chunk, self._changed = None, None, {}
+        self._close()
         return state
+
+    def _close(self) -> None:
+        self._table, self._chunk, self._changed = None, None, {}
 
     @property
     def running(self) -> bool:
         return any(state.state == "running" for state in self.states.values())
-
-
-def _place(file: str, offset: int) -> tuple[int, str, int]:
-    """Sorts like the binlog: its files are numbered, and grow a digit after the millionth."""
-    return len(file), file, offset
 
 
 def _plain(value: Value) -> bool | int | float | str | None:

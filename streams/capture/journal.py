@@ -87,6 +87,15 @@ class Journal:
         """Whether a transaction is under way."""
         return self._open
 
+    def begin(self) -> None:
+        """Open a transaction where none is."""
+        if not self._open:
+            try:
+                self._producer.begin_transaction()
+            except KafkaException as error:
+                raise _fatal(error.args[0], self._version) from error
+            self._open = True
+
     def write(self, topic: str, key: bytes, value: bytes | None, headers: Headers) -> None:
         """Add one record; opens a transaction where none is."""
         self._produce(topic, key, value, [*headers.to_kafka()], self._delivered)
@@ -121,7 +130,7 @@ class Journal:
     ) -> None:
         """End the transaction with its checkpoint and positions. Raises `Transient` where it failed: the journal
         must then be closed, and what was written since the last commit comes again."""
-        self._begin()
+        self.begin()
         self._flush()  # offsets of the changes must be known before the positions that tell them
         full = now_ms - self._full_at_ms >= FULL_EVERY_MS
         self._ends.update(self._moved)
@@ -134,9 +143,13 @@ class Journal:
             offsets=unfold(self._ends if full else self._moved),
             rows=rows,
             snapshots=dict(snapshots) if full else {},
+            partial=checkpoint.partial is not None,
+            file=checkpoint.file,
+            offset=checkpoint.offset,
+            requests=checkpoint.requests,
         )
         self._produce(self._positions, b"positions", msgspec.json.encode(record), [], self._checked)
-        progress = (checkpoint.executed, checkpoint.epoch, checkpoint.partial)
+        progress = (checkpoint.executed, checkpoint.epoch, checkpoint.partial, checkpoint.requests)
         if progress != self._saved:  # while nothing happens, only positions are published
             self._produce(self._checkpoints, b"stream", msgspec.json.encode(checkpoint), [], self._checked)
             self._saved = progress
@@ -161,18 +174,10 @@ class Journal:
         self._producer.purge()
         self._producer.flush(1.0)
 
-    def _begin(self) -> None:
-        if not self._open:
-            try:
-                self._producer.begin_transaction()
-            except KafkaException as error:
-                raise _fatal(error.args[0], self._version) from error
-            self._open = True
-
     def _produce(
         self, topic: str, key: bytes, value: bytes | None, headers: list[tuple[str, str | bytes | None]], report: Any
     ) -> None:
-        self._begin()
+        self.begin()
         while True:
             try:
                 self._producer.produce(topic, key=key, value=value, headers=headers, on_delivery=report)

@@ -5,16 +5,15 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import click
+import msgspec
 from rich.console import Console
 from rich.table import Table
 
+from audit.deep import Terms
 from audit.deep import check as deep_check
-from audit.report import Report, Verdict
+from audit.repair import Plan, planned, repair, verdict_behind
+from audit.report import LISTED, Report, Verdict
 from changes.topology import Topology
-from streams.kafka import KafkaUrl
-from streams.mysql import MysqlUrl
-from streams.watch import enrichment_of, lanes_of
-from streams.watch import wait as wait_for
 from tailrace.commands.common import (
     INCONSISTENT,
     OK,
@@ -28,7 +27,6 @@ from tailrace.commands.common import (
     topics_option,
     version_option,
 )
-from tailrace.commands.wait import reasons
 from tailrace.declared import read_topology
 from tailrace.endpoints import endpoints_of
 
@@ -41,7 +39,10 @@ EXIT: Mapping[Verdict, int] = {"equal": OK, "different": INCONSISTENT, "undecide
 @click.option("--table", "tables", multiple=True, help="Only this table; may be given again.")
 @click.option("--sink", "sinks", multiple=True, help="Only this sink; may be given again.")
 @click.option("--deep", is_flag=True, default=True, help="Compare every row by value (the only depth yet).")
-@click.option("--timeout", type=Duration(), default="60s", show_default=True, help="How long to wait for the lanes.")
+@click.option("--timeout", type=Duration(), default="60s", show_default=True, help="How long to wait for each lane.")
+@click.option("--repair", "mend", is_flag=True, help="Have capture tell differing rows anew, and look at them again.")
+@click.option("--cap", type=click.IntRange(1), default=1000, show_default=True, help="The most rows to repair.")
+@click.option("--dry-run", is_flag=True, help="With --repair: only show what would be asked of capture.")
 @json_option
 def check(
     topics: Path,
@@ -50,21 +51,33 @@ def check(
     sinks: tuple[str, ...],
     deep: bool,
     timeout: float,
+    mend: bool,
+    cap: int,
+    dry_run: bool,
     as_json: bool,
 ) -> None:
-    """Compare every row of every store with MySQL. Writers must be paused: else the verdict is undecided."""
+    """Compare every row of every store with MySQL, while writes go on."""
     topology = read_topology(topics)
     chosen = one_version(topology, version)
     for table in tables:
         if table not in topology.tables:
             raise click.UsageError(f"table `{table}` is not declared in {topics}")
     known_sinks(topology, chosen, sinks)
-    report = checked(topology, chosen, endpoints_of(topology, chosen), tables=tables, sinks=sinks, timeout=timeout)
-    if as_json:
-        print_json(report)
-    else:
-        show(report)
-    raise SystemExit(EXIT[report.verdict])
+    endpoints = endpoints_of(topology, chosen)
+    terms = Terms(timeout=timeout, keep=max(cap, LISTED))
+    audited = asyncio.run(deep_check(topology, chosen, endpoints, tables=tables, sinks=sinks, terms=terms, tell=say))
+    if not mend:
+        _print(audited.report, as_json)
+        raise SystemExit(EXIT[audited.report.verdict])
+    different = sum(result.different for result in audited.report.results)
+    plan = planned(audited.findings, topology.targets(chosen), different=different, cap=cap)
+    if dry_run or not plan.asked:
+        _print(audited.report, as_json, plan)
+        raise SystemExit(EXIT[audited.report.verdict])
+    after = asyncio.run(repair(topology, chosen, endpoints, plan, sinks=sinks, terms=terms, tell=say))
+    verdict = verdict_behind(audited.report, after, plan.left_out)
+    _print(msgspec.structs.replace(after, verdict=verdict), as_json, plan, audited.report)
+    raise SystemExit(OK if verdict == "equal" else INCONSISTENT)
 
 
 def checked(
@@ -72,27 +85,43 @@ def checked(
     version: str,
     endpoints: Mapping[str, str],
     *,
-    tables: tuple[str, ...] = (),
-    sinks: tuple[str, ...] = (),
     timeout: float = 60.0,
 ) -> Report:
-    """Wait until the lanes have passed what is committed now, then compare."""
-    mysql = MysqlUrl.parse(endpoints["mysql"])
-    lanes = lanes_of(topology, version, sinks)
-    kafka, enrichment = KafkaUrl.parse(endpoints["kafka"]), enrichment_of(topology, version)
-    waited = wait_for(mysql, kafka, lanes, version=version, timeout=timeout, enrichment=enrichment)
-    if not waited.done:
-        say(f"undecided: {reasons(waited)}")
-        return Report("undecided", version, waited.position, "deep", timeout, [])
-    return asyncio.run(
-        deep_check(topology, version, mysql, endpoints, position=waited.position, tables=tables, sinks=sinks)
-    )
+    """Compare, while writes go on; progress goes to standard error."""
+    return asyncio.run(deep_check(topology, version, endpoints, terms=Terms(timeout=timeout), tell=say)).report
+
+
+def _print(report: Report, as_json: bool, plan: Plan | None = None, before: Report | None = None) -> None:
+    """The report; with what a repair asks or has asked of capture, and what was found before it."""
+    if as_json:
+        more: dict[str, object] = {}
+        if plan is not None:
+            more = {"asked": plan.rows, "left_out": plan.left_out}
+        if before is not None:
+            more["before"] = before
+        print_json(msgspec.to_builtins(report) | msgspec.to_builtins(more))
+        return
+    if before is not None:
+        show(before)
+    if plan is not None:
+        for table, rows in plan.rows.items():
+            say(f"repair: {len(rows)} rows of {table}")
+        if plan.left_out:
+            say(f"repair: {plan.left_out} differences are left out; raise --cap")
+    show(report)
 
 
 def show(report: Report) -> None:
     """The report for people."""
     table = Table(
-        "sink", "table", "verdict", "MySQL", "store", "different", title=f"{report.version}: {report.verdict}"
+        "sink",
+        "table",
+        "verdict",
+        "MySQL",
+        "store",
+        "different",
+        "undecided",
+        title=f"{report.version}: {report.verdict}",
     )
     for result in report.results:
         table.add_row(
@@ -102,6 +131,7 @@ def show(report: Report) -> None:
             str(result.source_rows),
             str(result.sink_rows),
             str(result.different),
+            str(result.undecided),
         )
     console = Console()
     console.print(table)

@@ -74,7 +74,8 @@ class Line:
         return waited.position
 
     def check(self) -> Report:
-        return asyncio.run(check(self.topology, self.version, self.mysql, self.endpoints, position=self.settle()))
+        self.settle()
+        return asyncio.run(check(self.topology, self.version, self.endpoints)).report
 
     def kill_one(self, rng: Random, servers: Stack | None = None) -> str:
         """SIGKILL a random process of the pipeline, or of ``servers`` too; its name."""

@@ -4,7 +4,7 @@ import pytest
 
 from changes.canonical import Value
 from changes.schema import Column, Kind, TableSchema, kind_of
-from streams.capture.snapshot import reader_of, select_after
+from streams.capture.select import reader_of, select_after
 from streams.describe import binlog_type, captured
 
 

@@ -18,7 +18,7 @@ from streams.binlog import events
 from streams.binlog.charsets import Collations
 from streams.binlog.connection import BinlogConnection
 from streams.binlog.table_map import parse_table_map
-from streams.capture.snapshot import TEXT_PROTOCOL, reader_of, select_after
+from streams.capture.select import TEXT_PROTOCOL, reader_of, select_after
 from streams.describe import collations_of, tables_of
 from streams.mysql import MysqlUrl, session
 

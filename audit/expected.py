@@ -1,0 +1,56 @@
+"""What the targets of one table should hold, made from the table's rows: pure."""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from audit.compare import Expected, digest
+from audit.digests import names_of, to_bytes
+from changes.canonical import Value, compiled
+from changes.errors import Rejected
+from changes.key import Key, key_of
+from changes.progress import KeyValue
+from changes.schema import TableSchema
+from changes.target import Target
+from sinks.registry import SPECS
+
+
+class Maker:
+    """Makes expected rows. The order of ``targets`` is their number."""
+
+    def __init__(self, schema: TableSchema, targets: Sequence[Target]) -> None:
+        self.schema = schema
+        self.targets = targets
+        self.whole = compiled(schema.columns)
+        every = schema.columns
+        self._hashes = [
+            None if (columns := target.columns(schema)) == every else compiled(columns) for target in targets
+        ]
+
+    def key(self, row: Mapping[str, Value]) -> Key:
+        return key_of(self.schema, row)
+
+    def wanted(self, row: Mapping[str, Value]) -> Iterator[tuple[int, bytes, bytes, bytes, bytes]]:
+        """The row as `Digests.want` takes it, for each target."""
+        key, whole = self.key(row), self.whole(row)
+        names = names_of(key.values)
+        for number, (target, values_of) in enumerate(zip(self.targets, self._hashes, strict=True)):
+            values = whole if values_of is None else values_of(row)
+            yield number, key.canonical, to_bytes(place_of(target, row)), digest(values, whole, target.mapping), names
+
+    def expected(self, number: int, row: Mapping[str, Value]) -> Expected:
+        return Expected(place_of(self.targets[number], row), row, self.whole(row))
+
+
+def place_of(target: Target, row: Mapping[str, Value]) -> str:
+    """Where the row should be; a row that has no place in the store was parked, and is missed there."""
+    try:
+        return SPECS[target.sink].place_of(target, row)
+    except Rejected:
+        return ""
+
+
+def place_by_key(target: Target, values: Sequence[KeyValue]) -> str:
+    """Where a row with this key would be, as far as its key alone tells; else where none is."""
+    try:
+        return place_of(target, dict(zip(target.key, values, strict=True)))
+    except KeyError:
+        return ""

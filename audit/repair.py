@@ -1,0 +1,122 @@
+"""Repair: differences become requests to capture, which tells the rows anew by the ordinary way; then an audit again.
+
+Nothing is written to a store from here. A row that lies where it should not comes out as a delete there, for the
+request says where that is; a row under an impossible position may refuse what comes, and then stays a difference.
+"""
+
+import asyncio
+import re
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from audit.compare import plain
+from audit.deep import PATIENT, Audited, Terms, check
+from audit.expected import place_of
+from audit.look import Finding, Side
+from audit.report import Report, Verdict
+from changes.errors import Transient
+from changes.key import Key
+from changes.progress import Asked, KeyValue
+from changes.record import StoredRow
+from changes.target import Target
+from changes.topology import Topology
+from streams.capture.requests import send
+from streams.kafka import KafkaUrl
+from streams.marks import Marks
+
+_PLACEHOLDER = re.compile(r"\{([^{}]+)\}")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is asked of capture, by table, and the keys and places to be looked at afterwards.
+
+    ``left_out`` counts the differences that are not asked for: they were too many.
+    """
+
+    rows: Mapping[str, list[Asked]]
+    keys: Mapping[str, list[tuple[Key, list[str]]]]
+    left_out: int
+
+    @property
+    def asked(self) -> int:
+        return sum(map(len, self.rows.values()))
+
+
+def planned(
+    findings: Mapping[str, Sequence[tuple[Side, Finding]]], targets: Sequence[Target], *, different: int, cap: int
+) -> Plan:
+    """Requests for at most ``cap`` of all the ``different`` differences; pure.
+
+    ``targets`` are the version's: a row told anew goes to all of them.
+    """
+    rows: dict[str, list[Asked]] = {}
+    places: dict[str, dict[Key, list[str]]] = {}
+    taken = 0
+    for table, found in findings.items():
+        placing = placing_columns([target for target in targets if target.table == table])
+        for side, finding in found[: max(0, cap - taken)]:
+            taken += 1
+            misplaced = finding.found.class_ in {"extra", "resurrected"} and finding.lies is not None
+            hint = hint_of(side.target, placing, finding.lies, finding.place) if misplaced and finding.lies else {}
+            asked = Asked([plain(value) for value in finding.key.values], hint)
+            if asked not in rows.setdefault(table, []):
+                rows[table].append(asked)
+            places.setdefault(table, {}).setdefault(finding.key, []).append(finding.place)
+    return Plan(rows, {table: list(keys.items()) for table, keys in places.items()}, different - taken)
+
+
+def placing_columns(targets: Sequence[Target]) -> set[str]:
+    """The columns that say where rows go in any of these targets."""
+    named = {name for target in targets for name in _PLACEHOLDER.findall(target.place)}
+    return named | {target.user for target in targets if target.user is not None}
+
+
+def hint_of(target: Target, placing: set[str], lies: StoredRow, place: str) -> dict[str, KeyValue]:
+    """What places a stored row where it lies: its own columns, or for a row in another's file that file's owner."""
+    told = {name: plain(value) for name, value in lies.row.items() if name in placing and value is not None}
+    try:
+        right = place_of(target, {**lies.row, **told}) == place
+    except KeyError:
+        right = False
+    if not right and target.user is not None:
+        told[target.user] = place
+    return told
+
+
+def verdict_behind(before: Report, after: Report, left_out: int) -> Verdict:
+    """The verdict once a repair is done: what was not decided before it is not by it, what was left out differs."""
+    if left_out or after.verdict == "different":
+        return "different"
+    open_ = after.verdict == "undecided" or any(result.verdict == "undecided" for result in before.results)
+    return "undecided" if open_ else "equal"
+
+
+async def repair(
+    topology: Topology,
+    version: str,
+    endpoints: Mapping[str, str],
+    plan: Plan,
+    *,
+    sinks: Sequence[str] = (),
+    terms: Terms = PATIENT,
+    tell: Callable[[str], None] = lambda _: None,
+) -> Report:
+    """Send the requests, wait until capture has answered them, and audit those keys again.
+
+    Raises `Transient` where capture does not answer within ``terms.timeout`` seconds.
+    """
+    kafka = KafkaUrl.parse(endpoints["kafka"])
+    last = -1
+    for table, rows in plan.rows.items():
+        last = max(last, await asyncio.to_thread(send, kafka, version, table, rows))
+    tell(f"asked capture for {plan.asked} rows")
+    marks = Marks(kafka, version)
+    try:
+        if await asyncio.to_thread(marks.behind_request, last, time.monotonic() + terms.timeout) is None:
+            raise Transient("capture has not answered the requests in time; it will when it runs")
+    finally:
+        marks.close()
+    audited: Audited = await check(topology, version, endpoints, sinks=sinks, keys=plan.keys, terms=terms, tell=tell)
+    return audited.report

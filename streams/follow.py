@@ -1,0 +1,86 @@
+"""Which keys of a topic changed after given offsets."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+
+from changes.progress import Offsets
+from streams.kafka import OPERATION_SECONDS, KafkaUrl, classified
+
+_BATCH = 1000
+
+
+@dataclass(frozen=True)
+class Span:
+    """How far a `Follower` has read: offsets by partition, the end excluded."""
+
+    ends: dict[int, int]
+
+
+class Follower:
+    """One change topic, followed. Blocking; raises `Transient` where Kafka cannot be reached."""
+
+    def __init__(self, url: KafkaUrl, version: str, topic: str) -> None:
+        self._topic = topic
+        self._consumer = Consumer(
+            url.config(
+                group_id=f"{version}.tailrace.audit",
+                enable_auto_commit=False,
+                enable_partition_eof=True,
+                isolation_level="read_committed",
+                auto_offset_reset="error",
+                fetch_wait_max_ms=10,
+            )
+        )
+        self._at: dict[int, int] = {}
+
+    def start(self, ends: Offsets) -> None:
+        """Go on from ``ends``, from the beginning where they do not name a partition."""
+        with _translated(self._topic):
+            metadata = self._consumer.list_topics(self._topic, timeout=OPERATION_SECONDS).topics[self._topic]
+            self._at = {}
+            for partition in sorted(metadata.partitions):
+                low, _ = self._watermarks(partition)
+                self._at[partition] = max(low, ends.get((self._topic, partition), 0))
+            self._consumer.assign([TopicPartition(self._topic, part, at) for part, at in self._at.items()])
+
+    def drain(self) -> Iterator[Message]:
+        """Every record from where the last drain ended to where the topic ends now."""
+        with _translated(self._topic):
+            ends = {partition: self._watermarks(partition)[1] for partition in self._at}
+            while any(self._at[partition] < end for partition, end in ends.items()):
+                for message in self._consumer.consume(_BATCH, 0.02):
+                    error, partition, offset = message.error(), message.partition(), message.offset()
+                    if partition is None or offset is None:
+                        continue
+                    if error is None:
+                        self._at[partition] = max(self._at[partition], offset + 1)
+                        yield message
+                    elif error.code() == KafkaError._PARTITION_EOF:
+                        # the end lies behind the marks of transactions, which are no records
+                        self._at[partition] = max(self._at[partition], offset)
+                    elif not error.retriable():
+                        raise classified(error, f"reading topic `{self._topic}`")
+
+    @property
+    def span(self) -> Span:
+        return Span(dict(self._at))
+
+    def _watermarks(self, partition: int) -> tuple[int, int]:
+        low, high = self._consumer.get_watermark_offsets(
+            TopicPartition(self._topic, partition), timeout=OPERATION_SECONDS
+        )
+        return int(low), int(high)
+
+    def close(self) -> None:
+        self._consumer.close()
+
+
+@contextmanager
+def _translated(topic: str) -> Iterator[None]:
+    try:
+        yield
+    except KafkaException as error:
+        raise classified(error.args[0], f"reading topic `{topic}`") from error
