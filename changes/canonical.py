@@ -45,6 +45,13 @@ Value = bool | int | float | str | bytes | list[float] | None
 """A column's value: as the envelope holds it (bytes in base64 text), or as a store returned it."""
 
 
+def _encoded(encode: Callable[[Any], bytes], value: Value) -> bytes:
+    """``encode(value)``; a value of a type that the kind cannot have is a `ValueError` like any other wrong one."""
+    if isinstance(value, list) and encode is not _vector:
+        raise ValueError("a list of numbers stands where one value should")
+    return encode(value)
+
+
 def canonical_row(columns: Iterable[Column], row: Mapping[str, Value]) -> bytes:
     """The canonical bytes of ``row`` restricted to ``columns``.
 
@@ -56,7 +63,7 @@ def canonical_row(columns: Iterable[Column], row: Mapping[str, Value]) -> bytes:
         if value is None:
             continue
         tag, encode = _ENCODERS[column.kind]
-        name, body = column.name.encode(), encode(value)
+        name, body = column.name.encode(), _encoded(encode, value)
         parts.append(b"%d:%b%b%d:%b" % (len(name), name, tag, len(body), body))
     return b"".join(parts)
 
@@ -89,7 +96,7 @@ def compiled(columns: Iterable[Column]) -> Callable[[Mapping[str, Value]], int]:
         for name, prefix, encode in plan:
             value = row[name]
             if value is not None:
-                body = encode(value)
+                body = _encoded(encode, value)
                 parts.append(b"%b%d:%b" % (prefix, len(body), body))
         return xxhash.xxh64_intdigest(b"".join(parts), seed=0)
 

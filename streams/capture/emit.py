@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import NoneType
 
 import msgspec
 
@@ -120,7 +121,9 @@ def asked_key(plan: TablePlan, values: Sequence[Value]) -> tuple[Value, ...]:
     if len(values) != len(plan.schema.key):
         raise ValueError(f"a key of `{plan.schema.table}` has {len(plan.schema.key)} values, not {len(values)}")
     return tuple(
-        int(value) if plan.schema.column(name).kind is Kind.INTEGER and value is not None else value
+        int(value)
+        if plan.schema.column(name).kind is Kind.INTEGER and not isinstance(value, list | NoneType)
+        else value
         for name, value in zip(plan.schema.key, values, strict=True)
     )
 

@@ -148,7 +148,8 @@ GOOD = sent(9, None, row(9, 7, "z"), "c")
         (sent(1, None, {"id": 1, "user_id": 7}, "c"), "KeyError: 'text'"),
         (sent(1, None, {"id": 1, "text": "a"}, "c"), "KeyError: 'user_id'"),
         (sent(1, None, {"id": "x", "user_id": 7, "text": "a"}, "c"), "ValueError: invalid literal for int"),
-        (sent(1, None, {"id": [1], "user_id": 7, "text": "a"}, "c"), "ValidationError"),
+        (sent(1, None, {"id": [1], "user_id": 7, "text": "a"}, "c"), "ValueError: a list of numbers"),
+        (sent(1, None, {"id": ["x"], "user_id": 7, "text": "a"}, "c"), "ValidationError"),
         (Sent(b'{"op":"c"}', [*Headers(1, 5, "").to_kafka(), ("tr-schema", b"\xff")]), "Unicode"),
     ],
 )
