@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import msgspec
 
 from audit.compare import explained, named
-from audit.look import Finding, Look, Side
+from audit.look import Finding, Look, Side, Where
 from audit.report import LISTED, Difference, Report, Result, overall, verdict_of
 from changes.canonical import Value
 from changes.key import Key
@@ -50,8 +50,8 @@ class Audited:
     findings: Mapping[str, list[tuple[Side, Finding]]]
 
 
-Keys = Mapping[str, Sequence[tuple[Key, Sequence[str]]]]
-"""By table, keys to be audited, each with places to look at beside its own."""
+Keys = Mapping[str, Mapping[Key, Mapping[Where, Sequence[str]]]]
+"""By table, keys to be audited, each with places to look at beside its own, by target."""
 
 
 async def check(

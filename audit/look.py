@@ -41,6 +41,10 @@ _BATCH = 1000
 _TELL_EVERY = 2.0
 
 
+Where = tuple[str, str]
+"""A target: its sink and its name."""
+
+
 @dataclass(frozen=True)
 class Finding:
     """One difference, with what is needed to explain and to mend it.
@@ -106,12 +110,14 @@ class Look:
             if await self._ready(side, maker.schema, passed):
                 await self._compare(side, maker.schema)
 
-    def ask(self, keys: Sequence[tuple[Key, Sequence[str]]]) -> None:
-        """Put these keys in doubt instead of a first look, with places to look at beside their own."""
+    def ask(self, keys: Mapping[Key, Mapping[Where, Sequence[str]]]) -> None:
+        """Put these keys in doubt instead of a first look, with places to look at beside their own, by target."""
         self.source_rows = len(keys)
-        for key, places in keys:
+        for key, places in keys.items():
+            values = [plain(value) for value in key.values]
             for side in self.sides:
-                self.digests.ask(side.number, [plain(value) for value in key.values], key.canonical, places)
+                there = places.get((side.target.sink, side.target.name), ())
+                self.digests.ask(side.number, values, key.canonical, there)
 
     async def again(self, rounds: int, pause: float = 0.1) -> None:
         """Look at what is in doubt until nothing is, ``rounds`` times at most."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from audit.compare import plain
 from audit.deep import PATIENT, Audited, Terms, check
 from audit.expected import place_of
-from audit.look import Finding, Side
+from audit.look import Finding, Side, Where
 from audit.report import Report, Verdict
 from changes.errors import Transient
 from changes.key import Key
@@ -36,7 +36,7 @@ class Plan:
     """
 
     rows: Mapping[str, list[Asked]]
-    keys: Mapping[str, list[tuple[Key, list[str]]]]
+    keys: Mapping[str, Mapping[Key, Mapping[Where, Sequence[str]]]]
     left_out: int
 
     @property
@@ -52,7 +52,7 @@ def planned(
     ``targets`` are the version's: a row told anew goes to all of them.
     """
     rows: dict[str, list[Asked]] = {}
-    places: dict[str, dict[Key, list[str]]] = {}
+    keys: dict[str, dict[Key, dict[Where, list[str]]]] = {}
     taken = 0
     for table, found in findings.items():
         placing = placing_columns([target for target in targets if target.table == table])
@@ -63,8 +63,9 @@ def planned(
             asked = Asked([plain(value) for value in finding.key.values], hint)
             if asked not in rows.setdefault(table, []):
                 rows[table].append(asked)
-            places.setdefault(table, {}).setdefault(finding.key, []).append(finding.place)
-    return Plan(rows, {table: list(keys.items()) for table, keys in places.items()}, different - taken)
+            where = (side.target.sink, side.target.name)
+            keys.setdefault(table, {}).setdefault(finding.key, {}).setdefault(where, []).append(finding.place)
+    return Plan(rows, keys, different - taken)
 
 
 def placing_columns(targets: Sequence[Target]) -> set[str]:

@@ -1,0 +1,183 @@
+"""The audit on the whole line while writes go on: no false alarm, every tampering found, and mended by a repair."""
+
+import asyncio
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+import asyncpg
+import pytest
+import redis
+from line import Line, line
+
+from audit.deep import Audited, check
+from audit.repair import Plan, planned, repair
+from audit.report import Report
+from audit.trace import trace
+from sinks.redis.statements import stamp_key
+from sinks.sql.sqlite.files import path_of
+from streams.mysql import connect
+from tailrace.example.traffic import Traffic
+from tailrace.stack import Stack
+
+RATE = 200.0
+OURS = range(900_001, 900_021)
+"""Rows of the ledger that the traffic leaves alone."""
+BEYOND = 1 << 62
+"""A position that no history reaches."""
+
+
+@dataclass(frozen=True)
+class Busy:
+    """A line with traffic on it, and with rows that only the tests write."""
+
+    line: Line
+
+    def audit(self, *tables: str) -> Audited:
+        return asyncio.run(check(self.line.topology, self.line.version, self.line.endpoints, tables=tables))
+
+    def planned(self, audited: Audited) -> Plan:
+        different = sum(result.different for result in audited.report.results)
+        targets = self.line.topology.targets(self.line.version)
+        return planned(audited.findings, targets, different=different, cap=1000)
+
+    def repaired(self, plan: Plan) -> Report:
+        return asyncio.run(repair(self.line.topology, self.line.version, self.line.endpoints, plan))
+
+    def mysql(self, statement: str, *arguments: object) -> None:
+        with closing(connect(self.line.mysql)) as connection, connection.cursor() as cursor:
+            cursor.execute(statement, arguments)
+
+    def postgres(self, statement: str, *arguments: object) -> list[asyncpg.Record]:
+        async def run() -> list[asyncpg.Record]:
+            connection = await asyncpg.connect(self.line.endpoints["postgres"])
+            try:
+                return await connection.fetch(statement, *arguments)
+            finally:
+                await connection.close()
+
+        return asyncio.run(run())
+
+    def redis(self) -> "redis.Redis[bytes]":
+        return redis.Redis.from_url(self.line.endpoints["redis"])
+
+    def sqlite(self, user: str, statement: str, *arguments: object) -> None:
+        path = path_of(Path(self.line.endpoints["sqlite"]), user)
+        with closing(sqlite3.connect(path)) as connection:
+            connection.execute(statement, arguments)
+            connection.commit()
+
+
+@pytest.fixture(scope="module")
+def busy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Busy]:
+    """Servers that no other test writes to, and traffic on them for as long as the module lasts."""
+    folder = tmp_path_factory.mktemp("audit")
+    servers = Stack(folder / "stack", environ={"HOME": str(Path.home())}, report=print)
+    servers.up()
+    try:
+        with line(servers.endpoints()["future"], folder, rows=600) as running:
+            traffic = Traffic(running.endpoints["mysql"], rate=RATE, seed=3, ledger=True)
+            traffic.start()
+            try:
+                here = Busy(running)
+                for number in OURS:
+                    here.mysql("INSERT INTO tr_ledger VALUES (%s, 1, 'right', %s, NOW())", number, number % 5 + 1)
+                yield here
+            finally:
+                traffic.stop()
+    finally:
+        servers.down()
+
+
+def differences(report: Report) -> dict[tuple[str, int], tuple[str, list[str]]]:
+    """By (sink, id): class and columns."""
+    return {
+        (result.sink, int(str(found.key["id"]))): (found.class_, found.columns)
+        for result in report.results
+        for found in result.differences
+    }
+
+
+def test_three_audits_under_traffic_find_nothing(busy: Busy) -> None:
+    for _ in range(3):
+        report = busy.audit("jobs", "resumes", "resume_skills", "ai_messages", "tr_ledger").report
+        assert [(result.sink, result.table, result.differences) for result in report.results if result.different] == []
+        assert report.verdict == "equal", report
+
+
+def tamper(busy: Busy) -> dict[tuple[str, int], tuple[str, list[str]]]:
+    """Spoil stores behind the line's back in every way there is; what an audit must say of it."""
+    (old,) = busy.postgres("SELECT * FROM tailrace.tr_ledger WHERE id = 900004")
+    busy.mysql("UPDATE tr_ledger SET payload = 'newer' WHERE id = 900004")
+    busy.mysql("DELETE FROM tr_ledger WHERE id = 900007")
+    (dead,) = busy.postgres("SELECT * FROM tailrace.tr_ledger WHERE id = 900008")
+    busy.line.settle()
+    busy.postgres("UPDATE tailrace.tr_ledger SET payload = 'wrong' WHERE id = 900001")
+    with closing(busy.redis()) as client:
+        client.delete("ledger:900002")
+        client.set(
+            "ledger:900003", b'{"id":900003,"n":1,"payload":"other","user_id":4,"touched_at":"2026-01-02T03:04:05Z"}'
+        )
+    busy.postgres(
+        "UPDATE tailrace.tr_ledger SET payload = $1, _tr_pos = $2, _tr_h1 = $3, _tr_h2 = $4 WHERE id = 900004",
+        old["payload"],
+        old["_tr_pos"],
+        old["_tr_h1"],
+        old["_tr_h2"],
+    )
+    busy.sqlite("1", "UPDATE _tr_tr_ledger SET n = 99 WHERE id = 900005")
+    extra = list(dead.values())
+    marks = ", ".join(f"${number}" for number, _ in enumerate(extra, 1))
+    for number in (900_007, 999_999):
+        extra[list(dead.keys()).index("id")] = number
+        busy.postgres(f"INSERT INTO tailrace.tr_ledger VALUES ({marks})", *extra)
+    busy.postgres("UPDATE tailrace.tr_ledger SET _tr_map = 1 WHERE id = 900009")
+    busy.postgres("UPDATE tailrace.tr_ledger SET _tr_h1 = _tr_h1 # 1 WHERE id = 900010")
+    busy.postgres("DELETE FROM tailrace.tr_ledger WHERE id = 900011")
+    busy.sqlite(
+        "2",
+        "UPDATE _tr_tr_ledger SET id = 900012 WHERE id = 900006",
+    )
+    busy.postgres("UPDATE tailrace.tr_ledger SET _tr_pos = $1 WHERE id = 900013", BEYOND)
+    return {
+        ("postgres", 900_001): ("altered", ["payload"]),
+        ("redis", 900_002): ("missing", []),
+        ("redis", 900_003): ("altered", ["payload", "touched_at"]),
+        ("postgres", 900_004): ("stale", ["payload"]),
+        ("sqlite", 900_005): ("altered", ["n"]),
+        ("postgres", 900_007): ("resurrected", []),
+        ("postgres", 999_999): ("extra", []),
+        ("postgres", 900_009): ("old mapping", []),
+        ("postgres", 900_010): ("stale", []),
+        ("postgres", 900_011): ("missing", []),
+        ("sqlite", 900_006): ("missing", []),
+        ("sqlite", 900_012): ("extra", []),
+        ("postgres", 900_013): ("impossible position", []),
+    }
+
+
+def test_every_tampering_is_found_and_what_can_be_mended_is(busy: Busy) -> None:
+    spoilt = tamper(busy)
+    audited = busy.audit("tr_ledger")
+    assert differences(audited.report) == spoilt
+    after = busy.repaired(busy.planned(audited))
+    assert differences(after) == {("postgres", 900_013): ("impossible position", [])}
+    busy.postgres("UPDATE tailrace.tr_ledger SET _tr_pos = 0 WHERE id = 900013")
+    last = busy.audit("tr_ledger")
+    assert last.report.verdict == "equal", last.report
+
+
+def test_a_trace_shows_a_row_everywhere(busy: Busy) -> None:
+    busy.line.settle()
+    found = asyncio.run(trace(busy.line.topology, busy.line.version, busy.line.endpoints, "tr_ledger", "id=900014"))
+    assert found.key == {"id": 900_014}
+    assert found.topic.row_hash == found.source.row_hash is not None
+    assert [(store.sink, store.equal, store.row_hash) for store in found.stores] == [
+        (sink, True, found.source.row_hash) for sink in ("redis", "postgres", "sqlite")
+    ]
+    with closing(busy.redis()) as client:
+        client.delete("ledger:900014", stamp_key("ledger:900014"))
+    found = asyncio.run(trace(busy.line.topology, busy.line.version, busy.line.endpoints, "tr_ledger", "900014"))
+    assert [store.equal for store in found.stores] == [False, True, True]
