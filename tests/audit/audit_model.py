@@ -1,12 +1,13 @@
 """A version in miniature: MySQL, its binlog, its topic, a lane and two stores, each a step behind the one before.
 
-Time goes on between any two calls of an audit, in steps that the test draws: that is what an audit has to stand.
+Time goes on between any two calls of an audit, in random steps: that is what an audit has to stand.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from random import Random
 
 import msgspec
 
@@ -39,6 +40,9 @@ def target(sink: str, place: str) -> Target:
 
 TARGETS = (target("postgres", "t"), target("sqlite", "t"))
 
+KEYS = 4
+"""Keys that are written all the time."""
+
 Row = tuple[int, int] | None
 """(v, u), or deleted."""
 
@@ -52,14 +56,16 @@ def stored(one: Target, key: int, row: tuple[int, int], at: int) -> StoredRow:
 @dataclass
 class World:
     """``log`` is the history, a change a transaction. The first ``visible`` can be read, the first ``published`` are
-    in the topic, the first ``applied[n]`` are in store ``n``: binlog before all of them."""
+    in the topic, the first ``applied[n]`` are in store ``n``. ``pace`` says how often each kind of step is taken."""
 
     log: list[tuple[int, Row]] = field(default_factory=list)
     visible: int = 0
     published: int = 0
     applied: list[int] = field(default_factory=lambda: [0, 0])
     stores: list[dict[tuple[str, int], StoredRow]] = field(default_factory=lambda: [{}, {}])
-    steps: list[tuple[str, int, int, int]] = field(default_factory=list)
+    rng: Random = field(default_factory=lambda: Random(0))
+    steps: int = 0
+    pace: list[int] = field(default_factory=lambda: [1] * 5)
 
     def state(self, upto: int) -> dict[int, tuple[int, int]]:
         rows: dict[int, tuple[int, int]] = {}
@@ -89,24 +95,37 @@ class World:
         self.applied[store] = at + 1
 
     def tick(self) -> None:
-        """The next drawn step; once there are none, everything catches up."""
-        if not self.steps:
-            self.visible = min(self.visible + 1, len(self.log))
-            self.published = min(self.published + 1, len(self.log))
-            self.deliver(0)
-            self.deliver(1)
-            return
-        what, key, value, user = self.steps.pop()
-        if what == "write":
-            self.commit(key, (value, user))
-        elif what == "delete":
-            self.commit(key, None)
-        elif what == "show":
-            self.visible = min(self.visible + 1, len(self.log))
-        elif what == "publish":  # an event may be sent before its transaction can be read
-            self.published = min(self.published + 1, len(self.log))
-        else:
-            self.deliver(value % 2)
+        """A few random steps; once ``steps`` are used up nobody writes, and everything catches up."""
+        for _ in range(self.rng.randrange(4)):
+            self.steps -= 1
+            if self.steps < 0:
+                self.catch_up()
+            else:
+                self.rng.choices(self._moves, self.pace)[0]()
+
+    @property
+    def _moves(self) -> list[Callable[[], None]]:
+        key, row = self.rng.randrange(KEYS), (self.rng.randrange(4), self.rng.randrange(1, 3))
+        # an event may be sent before its transaction can be read, and read before it is sent
+        return [
+            lambda: self.commit(key, row),
+            lambda: self.commit(key, row if self.rng.random() < 0.5 else None),
+            self._show,
+            self._publish,
+            lambda: self.deliver(self.rng.randrange(2)),
+        ]
+
+    def _show(self) -> None:
+        self.visible = min(self.visible + 1, len(self.log))
+
+    def _publish(self) -> None:
+        self.published = min(self.published + 1, len(self.log))
+
+    def catch_up(self) -> None:
+        self._show()
+        self._publish()
+        self.deliver(0)
+        self.deliver(1)
 
     def settle(self) -> None:
         self.visible = self.published = len(self.log)
