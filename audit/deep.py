@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
+from functools import partial
 
 import msgspec
 
@@ -22,6 +23,7 @@ from streams.kafka import KafkaUrl
 from streams.lastwords import last_words
 from streams.marks import Marks
 from streams.mysql import MysqlUrl
+from streams.view import view_of
 from streams.watch import LaneId
 
 
@@ -120,9 +122,16 @@ async def _table(
 ) -> list[Result]:
     began = time.monotonic()
     version, topic = sides[0].target.version, sides[0].lane.topics[0]
-    dropped = frozenset(topology.tables[table].columns.drop)
+    opening = partial(
+        view_of,
+        mysql,
+        sides[0].target.database,
+        table,
+        key=sides[0].target.key,
+        dropped=frozenset(topology.tables[table].columns.drop),
+    )
     follower = Follower(kafka, version, topic)
-    look = Look(mysql, marks, follower, table, dropped, sides, timeout=terms.timeout, keep=terms.keep, tell=tell)
+    look = Look(opening, marks, follower, table, sides, timeout=terms.timeout, keep=terms.keep, tell=tell)
     try:
         if await asyncio.to_thread(marks.filled, table, time.monotonic() + terms.timeout):
             if keys is None:

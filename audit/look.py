@@ -14,13 +14,13 @@ as whole rows, by the same three steps; a key is done as soon as one of its look
 import asyncio
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 
 from audit.compare import Found, judge, plain, suspects
 from audit.compare import digest as digest_of
 from audit.digests import Again, Digests, names_of, to_bytes
 from audit.expected import Maker, place_by_key
+from audit.sources import Following, Marking, Opening, Viewed
 from changes.canonical import Value, compiled
 from changes.envelope import decode_key
 from changes.errors import Rejected, Transient
@@ -29,10 +29,8 @@ from changes.record import StoredRow
 from changes.schema import TableSchema
 from changes.target import Target
 from sinks.contract import Sink
-from streams.follow import Follower, Span
-from streams.marks import Mark, Marks
-from streams.mysql import MysqlUrl
-from streams.view import View, view_of
+from streams.follow import Span
+from streams.marks import Mark
 from streams.watch import LaneId
 
 PORTION = 1000
@@ -80,20 +78,18 @@ class Look:
 
     def __init__(
         self,
-        mysql: MysqlUrl,
-        marks: Marks,
-        follower: Follower,
+        opening: Opening,
+        marks: Marking,
+        follower: Following,
         table: str,
-        dropped: frozenset[str],
         sides: Sequence[Side],
         *,
         timeout: float,
         keep: int,
         tell: Callable[[str], None],
     ) -> None:
-        self._mysql, self._marks, self._follower = mysql, marks, follower
-        self._table, self._dropped = table, dropped
-        self.sides = sides
+        self._opening, self._marks, self._follower = opening, marks, follower
+        self._table, self.sides = table, sides
         self._timeout, self._keep, self._tell = timeout, keep, tell
         self.digests = Digests()
         self.source_rows = 0
@@ -102,7 +98,7 @@ class Look:
     async def everything(self) -> None:
         """The first look. Raises `Transient` where MySQL or Kafka cannot be reached."""
         mark = await self._begin()
-        with self._view(mark) as view:
+        with self._opening(mark.covers) as view:
             maker = self._maker(view.schema)
             await asyncio.to_thread(self._digest_source, view, maker)
         passed = await self._captured(view)
@@ -138,13 +134,7 @@ class Look:
         await asyncio.to_thread(self._follower.start, mark.ends)
         return mark
 
-    def _view(self, mark: Mark) -> AbstractContextManager[View]:
-        target = self.sides[0].target
-        return view_of(
-            self._mysql, target.database, self._table, key=target.key, dropped=self._dropped, covers=mark.covers
-        )
-
-    async def _captured(self, view: View) -> Mark | None:
+    async def _captured(self, view: Viewed) -> Mark | None:
         """A mark behind all that the view can have seen; without one no store can be judged."""
         mark = await asyncio.to_thread(self._marks.behind_binlog, view.file, view.offset, self._deadline())
         if mark is None:
@@ -180,7 +170,7 @@ class Look:
     def _maker(self, schema: TableSchema) -> Maker:
         return Maker(schema, [side.target for side in self.sides])
 
-    def _digest_source(self, view: View, maker: Maker) -> None:
+    def _digest_source(self, view: Viewed, maker: Maker) -> None:
         began = told = time.monotonic()
         batch: list[tuple[int, bytes, bytes, bytes, bytes]] = []
         for row in view.rows():
@@ -248,7 +238,7 @@ class Look:
         if not live:
             return
         mark = await self._begin()
-        with self._view(mark) as view:
+        with self._opening(mark.covers) as view:
             maker = self._maker(view.schema)
             rows = await asyncio.to_thread(_by_key, view, maker, portion)
         passed = await self._captured(view)
@@ -290,7 +280,7 @@ class Look:
         return time.monotonic() + self._timeout
 
 
-def _by_key(view: View, maker: Maker, portion: Sequence[Again]) -> dict[bytes, Mapping[str, Value]]:
+def _by_key(view: Viewed, maker: Maker, portion: Sequence[Again]) -> dict[bytes, Mapping[str, Value]]:
     wanted = {one.key for one in portion}
     found = ((maker.key(row).canonical, row) for row in view.rows_by([one.values for one in portion]))
     return {key: row for key, row in found if key in wanted}

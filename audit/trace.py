@@ -113,9 +113,9 @@ async def trace(topology: Topology, version: str, endpoints: Mapping[str, str], 
         MysqlUrl.parse(endpoints["mysql"]),
         topology.database(version),
         table,
+        mark.covers,
         key=tuple(declared.key),
         dropped=frozenset(declared.columns.drop),
-        covers=mark.covers,
     ) as view:
         maker = Maker(view.schema, targets)
         try:

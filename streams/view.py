@@ -56,10 +56,10 @@ def view_of(
     mysql: MysqlUrl,
     database: str,
     table: str,
+    covers: int,
     *,
     key: tuple[str, ...],
     dropped: frozenset[str],
-    covers: int,
     timeout: float = 30.0,
 ) -> Iterator[View]:
     """A view that holds the first ``covers`` transactions of the server's history, and maybe more.

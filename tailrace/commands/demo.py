@@ -113,9 +113,11 @@ def _demonstrate(
         traffic = Traffic(mine["mysql"], rate=rate, seed=seed)
         traffic.start()
         _look_on(topology, version, ONCE_SECONDS if once else None)
-        traffic.pause()
         stats = traffic.stats()
-        say(f"{stats.changes} changes in {stats.transactions} transactions, {stats.rollbacks} rolled back; checking…")
+        say(
+            f"{stats.changes} changes in {stats.transactions} transactions, {stats.rollbacks} rolled back; "
+            "checking every row of every store while they go on…"
+        )
         return checked(topology, version, mine)
     finally:
         if traffic is not None:
@@ -173,4 +175,4 @@ def _look_on(topology: Topology, version: str, seconds: float | None) -> None:
     except KeyboardInterrupt:
         if seconds is not None:
             raise
-        say("Ctrl-C: traffic is paused for the check")
+        say("Ctrl-C: one check, then everything is stopped")

@@ -173,6 +173,6 @@ def test_a_value_that_a_store_refuses_is_parked_and_healed_by_the_rows_next_chan
         wrong = {(r.sink, r.table): r.differences for r in report.results if r.verdict != "equal"}
         assert list(wrong) == [("postgres", "jobs")]
         (difference,) = wrong["postgres", "jobs"]
-        assert (difference.class_, difference.key) == ("altered", {"id": 1})
+        assert (difference.class_, difference.key) == ("stale", {"id": 1})
         run_sql(running.mysql, "UPDATE jobs SET title = 'healed' WHERE id = 1")
         assert running.check().verdict == "equal"

@@ -1,0 +1,87 @@
+"""Two sides in order, and what a difference is called."""
+
+import pytest
+from audit_model import SCHEMA, TARGETS, stored
+
+from audit.compare import Expected, Found, explained, judge, suspects
+from audit.report import verdict_of
+from changes.canonical import row_hash
+
+A, B, C = ((key, b"") for key in (b"a", b"b", b"c"))
+TARGET = TARGETS[0]
+RIGHT = stored(TARGET, 1, (5, 1), 40)
+ASKED = Expected("", RIGHT.row, row_hash(SCHEMA.columns, RIGHT.row))
+
+
+@pytest.mark.parametrize(
+    ("wanted", "held", "found"),
+    [
+        ([], [], []),
+        ([(A, b"1")], [(A, b"1", 7)], []),
+        ([(A, b"1")], [(A, b"2", 7)], [A]),
+        ([(A, b"1")], [(A, b"1", 9)], [A]),
+        ([(A, b"1"), (C, b"3")], [(B, b"2", 7)], [A, B, C]),
+        ([(B, b"2")], [(A, b"1", 7), (B, b"2", 7), (C, b"3", 7)], [A, C]),
+    ],
+)
+def test_suspects_are_what_one_side_has_alone_differs_or_is_beyond(
+    wanted: list[tuple[tuple[bytes, bytes], bytes]],
+    held: list[tuple[tuple[bytes, bytes], bytes, int]],
+    found: list[tuple[bytes, bytes]],
+) -> None:
+    assert list(suspects(wanted, held, newest=8, cache=False)) == found
+
+
+def test_a_cache_may_lack_rows() -> None:
+    assert list(suspects([(A, b"1"), (B, b"2")], [(B, b"3", 7)], newest=8, cache=True)) == [B]
+
+
+def test_what_agrees_is_counted() -> None:
+    agreed: list[int] = []
+    both = [(A, b"1"), (B, b"2")]
+    assert list(
+        suspects(both, [(A, b"1", 1), (B, b"x", 1)], newest=8, cache=False, agree=lambda: agreed.append(1))
+    ) == [B]
+    assert len(agreed) == 1
+
+
+def test_a_row_in_a_second_place_is_extra_there() -> None:
+    found = list(judge(TARGET, SCHEMA, ASKED, {"": RIGHT, "elsewhere": RIGHT}, newest=50))
+    assert found == [("elsewhere", Found("extra", (), 40))]
+
+
+def test_a_missing_row_is_missing_where_it_should_be() -> None:
+    assert list(judge(TARGET, SCHEMA, ASKED, {"": None, "elsewhere": None}, newest=50)) == [("", Found("missing"))]
+
+
+@pytest.mark.parametrize(
+    ("found", "last", "deleted", "class_"),
+    [
+        (Found("extra", (), 40), 50, True, "resurrected"),
+        (Found("extra", (), 40), 50, False, "extra"),
+        (Found("extra", (), 40), None, False, "extra"),
+        (Found("altered", ("v",), 40), 40, False, "altered"),
+        (Found("altered", ("v",), 40), 50, False, "stale"),
+        (Found("altered", ("v",), 60), 50, False, "impossible position"),
+        (Found("old mapping", (), 60), 50, False, "impossible position"),
+        (Found("missing"), 50, False, "missing"),
+    ],
+)
+def test_the_last_record_explains(found: Found, last: int | None, deleted: bool, class_: str) -> None:
+    assert explained(found, last, deleted=deleted) == Found(class_, found.columns, found.position)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("different", "undecided", "keys", "verdict"),
+    [
+        (0, 0, 0, "equal"),
+        (1, 0, 9, "different"),
+        (0, 1, 9_999, "undecided"),
+        (0, 1, 10_000, "equal"),
+        (0, 1, 0, "undecided"),
+    ],
+)
+def test_equal_allows_one_undecided_key_in_ten_thousand(
+    different: int, undecided: int, keys: int, verdict: str
+) -> None:
+    assert verdict_of(different, undecided, keys) == verdict
