@@ -50,6 +50,7 @@ class Line:
     endpoints: dict[str, str]
     pipeline: Pipeline
     version: str = "future"
+    enriched: bool = False
 
     @property
     def mysql(self) -> MysqlUrl:
@@ -68,7 +69,7 @@ class Line:
             lanes,
             version=self.version,
             timeout=timeout,
-            enrichment=enrichment_of(self.topology, self.version),
+            enrichment=enrichment_of(self.topology, self.version) if self.enriched else None,
         )
         assert waited.done, f"not settled: {waited}"
         return waited.position
@@ -97,15 +98,17 @@ def prepared(endpoints: dict[str, str], rows: int) -> None:
 
 
 @contextmanager
-def line(endpoints: dict[str, str], folder: Path, *, rows: int) -> Iterator[Line]:
-    """A pipeline over filled servers, stopped behind the block."""
+def line(endpoints: dict[str, str], folder: Path, *, rows: int, enriched: bool = False) -> Iterator[Line]:
+    """A pipeline over filled servers, stopped behind the block; with enrichment only where a test is about it, for it
+    takes what the machine has."""
     prepared(endpoints, rows)
     topics = topics_with_ledger(folder)
     topology = read_topology(topics)
-    pipeline = Pipeline(topology, {"future": endpoints}, topics=topics, log_file=folder / "pipeline.log")
+    roles = ("capture", "enrich", "deliver") if enriched else ("capture", "deliver")
+    pipeline = Pipeline(topology, {"future": endpoints}, topics=topics, roles=roles, log_file=folder / "pipeline.log")
     pipeline.start()
     try:
-        running = Line(topology, endpoints, pipeline)
+        running = Line(topology, endpoints, pipeline, enriched=enriched)
         running.settle()
         yield running
     finally:

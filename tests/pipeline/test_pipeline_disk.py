@@ -44,7 +44,7 @@ def test_a_full_disk_for_sqlite_waits_and_goes_on_when_there_is_room(stack: Runn
         topology = read_topology(topics)
         prepared(endpoints, 50)
         log = tmp_path / "pipeline.log"
-        pipeline = Pipeline(topology, {"future": endpoints}, topics=topics, log_file=log)
+        pipeline = Pipeline(topology, {"future": endpoints}, topics=topics, roles=("capture", "deliver"), log_file=log)
         pipeline.start()
         try:
             until(lambda: "future.sqlite.local waits" in log.read_text())

@@ -69,7 +69,7 @@ def stale_or_missing(running: Line, table: str, enricher: str, place: str) -> li
 
 
 def test_results_follow_their_rows_and_nothing_is_made_for_nothing(servers: Stack, tmp_path: Path) -> None:
-    with line(servers.endpoints()["future"], tmp_path, rows=100) as running:
+    with line(servers.endpoints()["future"], tmp_path, rows=100, enriched=True) as running:
         assert stale_or_missing(running, "companies", "embedding", "company_embeddings") == []
         before = emitted(running, "jobs", "embedding")
         in_mysql(running, "UPDATE jobs SET salary_min = 12345 WHERE id = 1")
@@ -87,7 +87,7 @@ def test_results_follow_their_rows_and_nothing_is_made_for_nothing(servers: Stac
 
 
 def test_a_killed_enrichment_loses_nothing(servers: Stack, tmp_path: Path) -> None:
-    with line(servers.endpoints()["future"], tmp_path, rows=100) as running:
+    with line(servers.endpoints()["future"], tmp_path, rows=100, enriched=True) as running:
         traffic = Traffic(running.endpoints["mysql"], rate=60, seed=5, share_embedded=0.3)
         traffic.start()
         try:
