@@ -3,41 +3,35 @@
 import logging
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Mapping
 
 import msgspec
 import xxhash
 
 from changes import position
-from changes.canonical import Value
 from changes.errors import Misconfigured
 from changes.gtid import MariadbGtids, MysqlGtids
-from changes.key import key_json
-from changes.progress import Checkpoint, Partial, PublishedSchema, Request, SnapshotState
-from changes.schema import TableSchema
+from changes.progress import Checkpoint, Partial, PublishedSchema, SnapshotState
 from changes.topology import Topology
 from streams.binlog import events
 from streams.binlog.charsets import Collations
 from streams.binlog.connection import BinlogConnection
 from streams.binlog.table_map import TableMap, parse_table_map, peek_name
+from streams.capture.chunks import Chunks, Standing
 from streams.capture.emit import (
     LARGEST_MESSAGE,
     Message,
     Moment,
     TablePlan,
-    asked_key,
-    asked_messages,
     change_messages,
-    snapshot_message,
 )
-from streams.capture.filling import CHUNK_ROWS, Filling
 from streams.capture.journal import Journal, start_of
 from streams.capture.packets import PacketQueue
-from streams.capture.requests import Pending, RequestReader
-from streams.capture.snapshot import Chunk, ChunkReader, ChunkRequest, executed
+from streams.capture.requests import RequestReader
+from streams.capture.snapshot import executed
 from streams.capture.standby import stand_by
 from streams.capture.statements import Statement, classify
-from streams.describe import collations_of, tables_of
+from streams.describe import collations_of
 from streams.kafka import KafkaUrl, ensure_topics
 from streams.mysql import Connection, MysqlUrl, session
 from streams.preflight import Flavour, preflight
@@ -50,8 +44,6 @@ FLUSH_SECONDS = 0.02
 FLUSH_BYTES = 4 << 20
 HEARTBEAT_SECONDS = 0.1
 """How often positions are published while nothing happens."""
-REQUESTS_SECONDS = 0.05
-"""How often requests are looked for."""
 
 
 class Capture:
@@ -72,10 +64,6 @@ class Capture:
         self._maps: dict[bytes, TableMap] = {}
         self._current: dict[int, tuple[TableMap, TablePlan]] = {}
         self._published: set[str] = set()
-        self._filling = Filling({})
-        self._chunks = ChunkReader(mysql)
-        self._requests_due = 0.0
-        self._asked: list[tuple[tuple[Value, ...], Mapping[str, Value]]] = []
         self._rows_written = 0
         self._bytes = 0
         self._opened_at = 0.0
@@ -123,11 +111,12 @@ class Capture:
         self._position = int(checkpoint.position)
         self._file, self._offset = checkpoint.file, checkpoint.offset
         self._partial = checkpoint.partial
-        self._requests = checkpoint.requests
-        for table in self._topology.tables:
-            state = states.get(table) or SnapshotState(table, "running", estimate=estimates.get(table, 0))
-            self._filling.states[table] = state
-        self._inbox = RequestReader(self._kafka, self._version, self._requests)
+        filling = {
+            table: states.get(table) or SnapshotState(table, "running", estimate=estimates.get(table, 0))
+            for table in self._topology.tables
+        }
+        inbox = RequestReader(self._kafka, self._version, checkpoint.requests)
+        self._chunks = Chunks(self._topology, self._version, self._mysql, inbox, filling, checkpoint.requests)
         source = BinlogConnection(self._mysql, self._executed, server_id=replica_id(self._version))
         packets = PacketQueue()
         reader = packets.fill(source.events())
@@ -137,7 +126,7 @@ class Capture:
         finally:
             packets.close()
             source.close()
-            self._inbox.close()
+            inbox.close()
             reader.join(timeout=5)
 
     def _estimates(self, connection: Connection) -> dict[str, int]:
@@ -160,7 +149,7 @@ class Capture:
             self._commit()
 
     def _patience(self) -> float:
-        if self._filling.running or not self._filling.idle:
+        if self._chunks.busy:
             return 0.002
         return max(0.0, min(0.05, self._committed_at + HEARTBEAT_SECONDS - time.monotonic()))
 
@@ -187,7 +176,7 @@ class Capture:
             file=self._file,
             offset=self._offset,
             partial=partial,
-            requests=self._requests,
+            requests=self._chunks.requests,
         )
         self._journal.commit(
             checkpoint,
@@ -195,7 +184,7 @@ class Capture:
             rows=self._rows_written,
             source_ms=self._source_us // 1000,
             now_ms=time.time_ns() // 1_000_000,
-            snapshots=self._filling.states,
+            snapshots=self._chunks.states,
         )
         self._bytes = 0
         self._committed_at = time.monotonic()
@@ -340,7 +329,7 @@ class Capture:
             self._epoch, self._ordinal, self._gtid, self._committed_us, self._server_id, self._file, self._offset
         )
 
-    def _write(self, messages: Iterator[Message], plan: TablePlan) -> None:
+    def _write(self, messages: Iterable[Message], plan: TablePlan) -> None:
         if not self._journal.is_open:
             self._opened_at = time.monotonic()
         name = f"{plan.schema.table}:{plan.fingerprint}"
@@ -359,136 +348,22 @@ class Capture:
                 continue
             self._journal.write(message.topic, message.key, message.value, message.headers)
             self._bytes += len(message.value or b"") + 200
-            self._filling.saw(plan.schema.table, message.key, self._ordinal)
+            self._chunks.saw(plan.schema.table, message.key, self._ordinal)
 
     # -- first fills and requests ---------------------------------------------------------------------------------
 
     def _snapshot_step(self) -> None:
-        if self._filling.idle:
-            self._next_chunk()
-        chunk = self._chunks.answer()
-        if chunk is not None:
-            self._filling.arrived(chunk)
-        due = self._filling.due(self._file, self._offset)
-        if due is not None:
-            if self._filling.pending is not None:
-                self._answer(due, self._filling.pending)
-            else:
-                self._join(due)
-
-    def _next_chunk(self) -> None:
-        """Ask for the next chunk, requests before first fills."""
-        now = time.monotonic()
-        if now >= self._requests_due:
-            pending = self._inbox.next()
-            if pending is not None:
-                self._accept(pending)
-                return
-            self._requests_due = now + REQUESTS_SECONDS
-        table = self._filling.next_table()
-        if table is not None:
-            after = self._filling.states[table].after
-            self._ask_chunk(table, after=None if after is None else tuple(after))
-
-    def _accept(self, pending: Pending) -> None:
-        request = pending.request
-        if request is None or request.table not in self._filling.states:
-            if request is not None:
-                log.error("request %s is left out: table `%s` is not captured", request.id, request.table)
-            self._done_with(pending)
-        elif request.rows is None:
-            self._open_journal()
-            self._journal.save_snapshot(self._filling.refill(request.table))
-            self._done_with(pending)
-        else:
-            self._ask_rows(pending, request)
-
-    def _done_with(self, pending: Pending) -> None:
-        self._requests = pending.offset + 1
-        self._requests_due = 0.0
-        self._open_journal()
-
-    def _ask_chunk(self, table: str, *, after: tuple[Value, ...] | None = None) -> None:
-        schema, key = self._plan_chunk(table)
-        self._filling.open_window(table)
-        self._chunks.ask(ChunkRequest(schema, key, after, CHUNK_ROWS, self._executed.copy()))
-
-    def _ask_rows(self, pending: Pending, request: Request) -> None:
-        schema, _ = self._plan_chunk(request.table)
-        self._asked = list(_readable(self._chunk_plan, request))
-        keys = tuple(dict.fromkeys(values for values, _ in self._asked))
-        if not keys:
-            self._done_with(pending)
+        joined = self._chunks.step(Standing(self._executed, self._epoch, self._file, self._offset))
+        if joined is None:
             return
-        self._filling.pending = pending
-        self._filling.open_window(request.table)
-        key = self._chunk_plan.schema.key
-        self._chunks.ask(ChunkRequest(schema, key, None, len(keys), self._executed.copy(), keys))
-
-    def _plan_chunk(self, table: str) -> tuple[TableSchema, tuple[str, ...]]:
-        """Look at the table as it is now; its whole schema and primary key."""
-        with session(self._mysql) as connection:
-            described = tables_of(connection, self._database, [table])
-        if table not in described:
-            raise Misconfigured(f"table `{table}` vanished from `{self._database}` while it was being read")
-        schema, key = described[table]
-        declared = self._topology.tables[table]
-        self._chunk_plan = TablePlan.of(
-            self._version,
-            self._topology.topic(self._version, table),
-            schema,
-            tuple(declared.key),
-            frozenset(declared.columns.drop),
-        )
-        return schema, key
-
-    def _join(self, chunk: Chunk) -> None:
-        plan = self._chunk_plan
-        keyed: Iterator[tuple[bytes, Mapping[str, Value]]] = ((key_json(plan.schema, row), row) for row in chunk.rows)
-        moment = self._read_moment(chunk)
-        written = 0
-        for row in self._filling.surviving(chunk, keyed):
-            self._write(iter((snapshot_message(plan, row, moment, moment.committed_us // 1000),)), plan)
-            written += 1
-        state = self._filling.joined(chunk, written)
-        self._open_journal()
-        self._journal.save_snapshot(state)
-        self._rows_written += written
-        if state.state == "done":
-            log.info("table `%s` is filled: %d rows", state.table, state.rows)
-
-    def _answer(self, chunk: Chunk, pending: Pending) -> None:
-        """Write the rows that a request asked for, and deletes of those that MySQL does not have."""
-        plan = self._chunk_plan
-        moment = self._read_moment(chunk)
-        rows = {key_json(plan.schema, row): row for row in chunk.rows}
-        for values, hint in self._asked:
-            key = key_json(plan.schema, dict(zip(plan.schema.key, values, strict=True)))
-            if self._filling.unchanged(chunk, key):
-                told = asked_messages(plan, values, hint, rows.get(key), moment, moment.committed_us // 1000)
-                self._write(told, plan)
-                self._rows_written += 1
-        log.info("a request for %d rows of `%s` was answered", len(self._asked), plan.schema.table)
-        self._filling.answered()
-        self._done_with(pending)
-
-    def _read_moment(self, chunk: Chunk) -> Moment:
-        return Moment(self._epoch, chunk.low, "", time.time_ns() // 1000, 0, self._file, self._offset)
-
-    def _open_journal(self) -> None:
-        """Have what follows committed, though it may be no change."""
         if not self._journal.is_open:
             self._opened_at = time.monotonic()
             self._journal.begin()
-
-
-def _readable(plan: TablePlan, request: Request) -> Iterator[tuple[tuple[Value, ...], Mapping[str, Value]]]:
-    """The keys that a request asks for, with their hints; one that cannot be a key of the table is left out."""
-    for asked in request.rows or ():
-        try:
-            yield asked_key(plan, asked.key), asked.hint
-        except ValueError as error:
-            log.error("request %s: the key %s is left out: %s", request.id, asked.key, error)
+        if joined.plan is not None:
+            self._write(joined.messages, joined.plan)
+            self._rows_written += joined.rows
+        if joined.state is not None:
+            self._journal.save_snapshot(joined.state)
 
 
 _HANDLERS = {
