@@ -19,7 +19,7 @@ from sinks.contract import Sink, SinkSpec
 from streams.deliver.consumer import Fenced, LaneConsumer
 from streams.deliver.deadletters import DeadLetter, DeadLetters
 from streams.deliver.prepare import Prepared, prepare
-from streams.deliver.schemas import SchemaBook
+from streams.deliver.schemas import SchemaBook, UnknownSchema
 from streams.kafka import KafkaUrl
 
 log = logging.getLogger(__name__)
@@ -145,13 +145,12 @@ class Lane:
         self._ready |= {(target.name, schema.fingerprint) for target, schema in tables}
 
     async def _deliver(self, consumer: LaneConsumer, sink: Sink, messages: list[Message]) -> None:
-        prepared = prepare(messages, self._targets, self._schemas.of, self._spec.place_of)
-        if any("no schema" in reason for _, reason in prepared.unreadable):
-            await asyncio.to_thread(self._schemas.refresh)
-            prepared = prepare(messages, self._targets, self._schemas.of, self._spec.place_of)
+        prepared = Prepared()
         outcomes: list[Outcome] = []
 
         async def write() -> None:
+            nonlocal prepared
+            prepared = await self._prepared(messages)
             await self._open_new(sink, prepared.records)
             outcomes[:] = await sink.write(prepared.records)
             await self._park(prepared, outcomes)
@@ -159,6 +158,18 @@ class Lane:
         await self._persist(consumer, write)
         self._count(prepared, outcomes)
         await consumer.commit(_ends(messages))
+
+    async def _prepared(self, messages: list[Message]) -> Prepared:
+        """Kafka shows a transaction's topics one after the other: a row may be seen before the schema that was
+        published with it. Raises `Transient` then: the row must wait, not be set aside."""
+        try:
+            return prepare(messages, self._targets, self._schemas.of, self._spec.place_of)
+        except UnknownSchema:
+            await asyncio.to_thread(self._schemas.refresh)
+        try:
+            return prepare(messages, self._targets, self._schemas.of, self._spec.place_of)
+        except UnknownSchema as error:
+            raise Transient(str(error)) from error
 
     async def _open_new(self, sink: Sink, records: Sequence[Record]) -> None:
         new = {

@@ -48,7 +48,8 @@ def prepare(
     schema_of: Callable[[str, str], TableSchema],
     placement: Placement,
 ) -> Prepared:
-    """``targets`` by topic; ``schema_of(table, fingerprint)`` raises `LookupError` for one that nobody published.
+    """``targets`` by topic; ``schema_of(table, fingerprint)`` raises `UnknownSchema`
+    for one that is not to be seen yet, and that is not caught here.
 
     Null tombstones are left out: the delete before each said it already.
     """

@@ -9,11 +9,15 @@ from changes.schema import TableSchema
 from streams.kafka import KafkaUrl, read_topic
 
 
+class UnknownSchema(Exception):
+    """A record names a schema that is not to be seen yet."""
+
+
 class SchemaBook:
     """Reads the schemas topic when asked for a schema that it does not know.
 
-    Capture publishes a schema in the Kafka transaction of its first record, or earlier; so whoever has read a record
-    finds its schema.
+    Capture publishes a schema in the Kafka transaction of its first record, or earlier. A transaction becomes visible
+    topic by topic, so a record may be read a moment before its schema.
     """
 
     def __init__(self, url: KafkaUrl, version: str) -> None:
@@ -26,10 +30,10 @@ class SchemaBook:
         return (table, fingerprint) in self._known
 
     def of(self, table: str, fingerprint: str) -> TableSchema:
-        """Raises `LookupError` where nobody has published it."""
+        """Raises `UnknownSchema` where nobody has published it yet."""
         found = self._known.get((table, fingerprint))
         if found is None:
-            raise LookupError(f"no schema `{fingerprint}` of table `{table}` was published")
+            raise UnknownSchema(f"no schema `{fingerprint}` of table `{table}` was published")
         return found
 
     def latest(self) -> dict[str, TableSchema]:

@@ -19,7 +19,7 @@ from enrichers.contract import Enricher
 from enrichers.registry import SPECS
 from enrichers.settings import Settings
 from streams.deliver.lane import group_of
-from streams.deliver.schemas import SchemaBook
+from streams.deliver.schemas import SchemaBook, UnknownSchema
 from streams.enrich.derive import Plan
 from streams.enrich.lanes import Lanes
 from streams.enrich.outlet import Outlet
@@ -149,7 +149,7 @@ class Enrich:
         async def handle(items: list[tuple[Any, Job]]) -> None:
             try:
                 await work.handle([job for _, job in items])
-            except LookupError:
+            except UnknownSchema:
                 await asyncio.to_thread(self._schemas.refresh)
                 raise
 

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
 
 from changes.errors import Transient
+from streams.deliver.schemas import UnknownSchema
 
 log = logging.getLogger(__name__)
 
@@ -23,7 +24,7 @@ T = TypeVar("T")
 class Lanes(Generic[T]):
     """``work`` gets portions of one lane's items in order; ``done`` is called for each once it is through.
 
-    A portion that fails with `Transient` or `LookupError` (what it needs is not there yet) is tried again until it is
+    A portion that fails with `Transient` or `UnknownSchema` (what it needs is not there yet) is tried again until it is
     through: nothing behind it in its lane overtakes it.
     """
 
@@ -63,7 +64,7 @@ class Lanes(Generic[T]):
         while True:
             try:
                 await self._work(portion)
-            except (Transient, LookupError) as error:
+            except (Transient, UnknownSchema) as error:
                 if self.reason != str(error):
                     log.warning("enrichment waits: %s", error)
                 self.reason = str(error)

@@ -35,7 +35,7 @@ class TableWork:
         outlet: Outlet,
         schema_of: Callable[[str, str], TableSchema],
     ) -> None:
-        """``schema_of(table, fingerprint)`` raises `LookupError` for one that nobody published."""
+        """``schema_of(table, fingerprint)`` raises `UnknownSchema` for one that is not to be seen yet."""
         self._plans = plans
         self._cache = cache
         self._outlet = outlet
@@ -45,7 +45,7 @@ class TableWork:
         """Emit what is to be said of these changes, and return once Kafka has it.
 
         Of several changes of a key only the last counts. Raises `Transient` where the cache or Kafka is away, and
-        `LookupError` where a schema is not published yet: the same jobs may come again.
+        `UnknownSchema` where a schema is not to be seen yet: the same jobs may come again.
         """
         last = {job.key: job for job in jobs}
         await asyncio.gather(*(self._one(plan, enricher, list(last.values())) for plan, enricher in self._plans))

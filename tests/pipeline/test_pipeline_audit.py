@@ -1,7 +1,6 @@
 """The audit on the whole line while writes go on: no false alarm, every tampering found, and mended by a repair."""
 
 import asyncio
-import json
 import os
 import signal
 import sqlite3
@@ -10,12 +9,10 @@ from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import asyncpg
 import pytest
 import redis
-from click.testing import CliRunner
 from line import Line, line
 
 from audit.deep import Audited, check
@@ -30,10 +27,8 @@ from streams.capture.requests import send
 from streams.kafka import read_topic
 from streams.marks import Marks
 from streams.mysql import connect
-from tailrace.cli import cli
 from tailrace.example.traffic import Traffic
 from tailrace.stack import Stack
-from tailrace.stack.endpoints import VARIABLES
 
 RATE = 200.0
 OURS = range(900_001, 900_021)
@@ -219,24 +214,3 @@ def test_a_request_is_answered_once_though_capture_is_killed_meanwhile(busy: Bus
         finally:
             marks.close()
     assert told() == sorted([*before, *known, *known, *known])
-
-
-def test_the_command_shows_plans_and_mends(busy: Busy) -> None:
-    prefix = busy.line.topology.prefix(busy.line.version)
-    environ = {prefix + VARIABLES[kind]: url for kind, url in busy.line.endpoints.items()}
-
-    def ran(*options: str) -> tuple[int, dict[str, Any]]:
-        arguments = ["check", "--topics", busy.line.topology.file, "--table", "tr_ledger", "--json", *options]
-        result = CliRunner().invoke(cli, arguments, env=environ)
-        return result.exit_code, json.loads(result.stdout)
-
-    busy.postgres("UPDATE tailrace.tr_ledger SET payload = 'wrong' WHERE id = 900018")
-    wrong = [{"class": "altered", "key": {"id": 900_018}, "columns": ["payload"]}]
-    code, planned_only = ran("--repair", "--dry-run")
-    assert (code, planned_only["verdict"], planned_only["left_out"]) == (3, "different", 0)
-    assert planned_only["asked"] == {"tr_ledger": [{"key": [900_018], "hint": {}}]}
-    code, mended = ran("--repair")
-    assert (code, mended["verdict"], mended["depth"]) == (0, "equal", "keys")
-    assert [found for result in mended["before"]["results"] for found in result["differences"]] == wrong
-    code, last = ran()
-    assert (code, last["verdict"], last["depth"]) == (0, "equal", "deep")
