@@ -24,6 +24,7 @@ class Maker:
         self._hashes = [
             None if (columns := target.columns(schema)) == every else compiled(columns) for target in targets
         ]
+        self._mappings = [target.mapping for target in targets]  # hashes a declaration: once, not for each row
 
     def key(self, row: Mapping[str, Value]) -> Key:
         return key_of(self.schema, row)
@@ -32,9 +33,10 @@ class Maker:
         """The row as `Digests.want` takes it, for each target."""
         key, whole = self.key(row), self.whole(row)
         names = names_of(key.values)
-        for number, (target, values_of) in enumerate(zip(self.targets, self._hashes, strict=True)):
+        plans = zip(self.targets, self._hashes, self._mappings, strict=True)
+        for number, (target, values_of, mapping) in enumerate(plans):
             values = whole if values_of is None else values_of(row)
-            yield number, key.canonical, to_bytes(place_of(target, row)), digest(values, whole, target.mapping), names
+            yield number, key.canonical, to_bytes(place_of(target, row)), digest(values, whole, mapping), names
 
     def expected(self, number: int, row: Mapping[str, Value]) -> Expected:
         return Expected(place_of(self.targets[number], row), row, self.whole(row))

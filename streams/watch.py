@@ -11,13 +11,13 @@ from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-d
 from changes.errors import Transient
 from changes.progress import Offsets, Positions, SnapshotState, fold, internal_topic
 from changes.topology import Topology
+from streams.capture.journal import TAIL
 from streams.capture.snapshot import executed
 from streams.deliver.lane import group_of
 from streams.kafka import OPERATION_SECONDS, KafkaUrl, classified
 from streams.mysql import MysqlUrl, session
 from streams.preflight import Flavour
 
-_TAIL = 4000
 ENRICH, MODELS = "enrich", "models"
 """Enrichment's consumer group is called as a lane's is: ``<version>.enrich.models``."""
 BATCH = 500
@@ -96,7 +96,7 @@ class PositionsTail:
 
     def _assign(self) -> None:
         low, high = self._consumer.get_watermark_offsets(TopicPartition(self._topic, 0), timeout=OPERATION_SECONDS)
-        self._consumer.assign([TopicPartition(self._topic, 0, max(low, high - _TAIL))])
+        self._consumer.assign([TopicPartition(self._topic, 0, max(low, high - TAIL))])
         self._assigned = True
 
     def _take(self, record: Positions) -> None:

@@ -29,7 +29,7 @@ from streams.kafka import OPERATION_SECONDS, KafkaUrl, classified, read_topic
 log = logging.getLogger(__name__)
 
 FULL_EVERY_MS = 1000
-_TAIL = 4000
+TAIL = 4000
 """How many of the last position records are read at start: more than are written between two full ones."""
 
 
@@ -226,7 +226,7 @@ def read_positions(url: KafkaUrl, version: str) -> tuple[Positions | None, Offse
     ends: Offsets = {}
     last: Positions | None = None
     topic = internal_topic(version, "positions")
-    for message in read_topic(url, topic, start=lambda low, high: high - _TAIL):
+    for message in read_topic(url, topic, start=lambda low, high: high - TAIL):
         value = message.value()
         if value is not None:
             last = msgspec.json.decode(value, type=Positions)
