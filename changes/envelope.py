@@ -19,6 +19,8 @@ HASH_HEADER = "tr-hash"
 SCHEMA_HEADER = "tr-schema"
 GENERATION_HEADER = "tr-gen"
 INPUT_HEADER = "tr-input"
+ASK_HEADER = "tr-ask"
+OVER_HEADER = "tr-over"
 
 
 class Source(msgspec.Struct, frozen=True, gc=False, omit_defaults=False):
@@ -81,6 +83,8 @@ class Headers(msgspec.Struct, frozen=True, gc=False):
     """The headers of one record, tombstones included: position, row hash (0 for a delete), schema.
 
     Derived data has two more: its generation, and in ``input`` the hash of what was read to make it, 16 hex digits.
+    A row told because somebody asked for it may have two others: in ``ask`` whose results are asked for (see
+    `changes.progress.Request.derived`), in ``over`` the position that stores write over, -1 for none.
     """
 
     position: int
@@ -88,6 +92,8 @@ class Headers(msgspec.Struct, frozen=True, gc=False):
     schema: str
     generation: int = 0
     input: str = ""
+    ask: str = ""
+    over: int = -1
 
     def to_kafka(self) -> list[tuple[str, bytes]]:
         pairs = [
@@ -99,6 +105,10 @@ class Headers(msgspec.Struct, frozen=True, gc=False):
             pairs.append((GENERATION_HEADER, b"%d" % self.generation))
         if self.input:
             pairs.append((INPUT_HEADER, self.input.encode()))
+        if self.ask:
+            pairs.append((ASK_HEADER, self.ask.encode()))
+        if self.over >= 0:
+            pairs.append((OVER_HEADER, to_text(self.over).encode()))
         return pairs
 
 
@@ -114,13 +124,15 @@ def headers_from(pairs: KafkaHeaders) -> Headers:
     position, hash_, schema = (found.get(name) for name in (POSITION_HEADER, HASH_HEADER, SCHEMA_HEADER))
     if position is None or hash_ is None or schema is None:
         raise ValueError("the record has no tr-pos, tr-hash and tr-schema headers")
-    generation, input_ = found.get(GENERATION_HEADER), found.get(INPUT_HEADER)
+    generation, input_, over = found.get(GENERATION_HEADER), found.get(INPUT_HEADER), found.get(OVER_HEADER)
     return Headers(
         from_text(position),
         int(hash_, 16),
         schema.decode(),
         0 if generation is None else _generation(generation),
         "" if input_ is None else _input(input_),
+        (found.get(ASK_HEADER) or b"").decode(),
+        -1 if over is None else from_text(over),
     )
 
 

@@ -7,6 +7,8 @@ so that a row which moved twice within a batch leaves nothing behind on the way.
 
 from collections.abc import Callable, Iterable, Mapping
 
+import msgspec
+
 from changes.canonical import Value
 from changes.envelope import Delivered, Headers
 from changes.key import Key, key_of
@@ -48,6 +50,7 @@ def expand(
             schema=schema,
             place=place,
             generation=headers.generation,
+            over=headers.over,
         )
     )
     return records
@@ -63,13 +66,15 @@ def _delete(target: Target, headers: Headers, schema: TableSchema, row: Mapping[
         schema=schema,
         place=place,
         generation=headers.generation,
+        over=headers.over,
     )
 
 
 def collapse(records: Iterable[Record]) -> list[Record]:
     """The record with the greatest (generation, position) of each (target, place, key).
 
-    The later one where two are equal; the survivors keep the order in which they stood.
+    The later one where two are equal; the survivors keep the order in which they stood, and the position that one
+    before them was to be written over.
     """
     last: dict[tuple[str, str, Key], Record] = {}
     for record in records:
@@ -77,5 +82,7 @@ def collapse(records: Iterable[Record]) -> list[Record]:
         kept = last.get(identity)
         if kept is None or kept.order <= record.order:
             last.pop(identity, None)
+            if kept is not None and kept.over >= 0 > record.over:
+                record = msgspec.structs.replace(record, over=kept.over)
             last[identity] = record
     return list(last.values())

@@ -41,7 +41,8 @@ class Checkpoint(msgspec.Struct, frozen=True):
 class SnapshotState(msgspec.Struct, frozen=True):
     """How far the first fill of one table is: ``after`` is the key of the last row read, ``None`` before the first.
 
-    ``estimate`` is the server's own guess of the rows in all, for progress bars.
+    ``estimate`` is the server's own guess of the rows in all, for progress bars. ``derived`` is that of the request
+    that asked for the fill, if one did.
     """
 
     table: str
@@ -49,6 +50,7 @@ class SnapshotState(msgspec.Struct, frozen=True):
     rows: int = 0
     after: list[bool | int | float | str | None] | None = None
     estimate: int = 0
+    derived: str = ""
 
 
 class Positions(msgspec.Struct, frozen=True):
@@ -90,11 +92,13 @@ class Asked(msgspec.Struct, frozen=True):
     """One row that a request names: its key's values in key order, as the envelope holds them.
 
     ``hint`` holds values of columns that place the row in stores, as they were where a store holds it: a row that is
-    there and should not be can then be deleted where it lies.
+    there and should not be can then be deleted where it lies. ``over`` is a position that no change of the row explains
+    and that a store holds: stores write over exactly that one, though it is greater than what comes.
     """
 
     key: list[KeyValue]
     hint: dict[str, KeyValue] = {}
+    over: str = ""
 
 
 class Request(msgspec.Struct, frozen=True):
@@ -102,11 +106,18 @@ class Request(msgspec.Struct, frozen=True):
 
     ``rows`` ``None`` asks for the whole table, which is then filled as for the first time. A row that MySQL does not
     have is told as a delete. One request is answered in one Kafka transaction, so its sender bounds its size.
+
+    ``derived`` names the enricher that is to tell again what it makes of these rows, `EVERY_ENRICHER` all of them; with
+    none they do so only where a row says something new to them.
     """
 
     id: str
     table: str
     rows: list[Asked] | None
+    derived: str = ""
+
+
+EVERY_ENRICHER = "*"
 
 
 Offsets = dict[tuple[str, int], int]

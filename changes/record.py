@@ -17,7 +17,8 @@ class Record(msgspec.Struct, frozen=True, gc=False):
     ``row`` holds the target's projected columns, or is ``None`` for a delete. ``place`` is where in the store it
     goes: the user's id for a file per user, the rendered key for Redis, ``""`` where the target is one table.
     ``hash`` is the row's ``tr-hash`` (of all captured columns), 0 for a delete. ``generation`` is 0 but for derived
-    data.
+    data. ``over`` is a position, -1 for none: where the row or its tombstone is stored under exactly that one, the
+    guard yields, for no change explains it and it would refuse all that comes.
     """
 
     target: Target
@@ -28,6 +29,7 @@ class Record(msgspec.Struct, frozen=True, gc=False):
     schema: TableSchema
     place: str = ""
     generation: int = 0
+    over: int = -1
 
     @property
     def order(self) -> tuple[int, int]:

@@ -29,8 +29,8 @@ class Sink(Protocol):
         """Store a batch, durably; one outcome for each record, in order.
 
         Guarantee: a record lands only if the store holds nothing newer of that row, deleted rows included
-        (``stored <= new``, by generation and then by position). A batch may hold several records of one row; they are
-        applied in order.
+        (``stored <= new``, by generation and then by position), or holds it under exactly the position that the record
+        names in ``over``. A batch may hold several records of one row; they are applied in order.
         Raises `Transient` where nothing is known about the outcome; the same batch will come again.
         """
 

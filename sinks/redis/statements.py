@@ -29,7 +29,8 @@ LONGEST = 512 * 1024 * 1024
 
 SCRIPT = """
 -- KEYS: a value's key and its stamp's, for each record.
--- ARGV: the stamp, the value, and the lifetimes of value and stamp in ms (0 for none), for each record.
+-- ARGV: the stamp, the value, the lifetimes of value and stamp in ms (0 for none), and the position that is written
+-- over ('' for none), for each record.
 -- A stamp's first 24 characters are its generation and position; before there were generations, 19.
 local function order(stamp)
   if string.sub(stamp, 20, 20) == ' ' then return '00000' .. string.sub(stamp, 1, 19) end
@@ -39,15 +40,15 @@ end
 local letters, answer = {}, {''}
 for i = 1, #KEYS, 2 do
   local value, stamp = KEYS[i], KEYS[i + 1]
-  local a = 2 * i - 1
-  local new, body, value_for, stamp_for = ARGV[a], ARGV[a + 1], ARGV[a + 2], ARGV[a + 3]
+  local a = (i - 1) / 2 * 5 + 1
+  local new, body, value_for, stamp_for, over = ARGV[a], ARGV[a + 1], ARGV[a + 2], ARGV[a + 3], ARGV[a + 4]
   -- A key that holds no string is not ours; SET would replace it without a word.
   local foreign = redis.pcall('STRLEN', value)
   local old = redis.pcall('GET', stamp)
   if type(foreign) == 'table' or type(old) == 'table' then
     letters[#letters + 1] = 'r'
     answer[#answer + 1] = type(foreign) == 'table' and foreign.err or old.err
-  elseif old and order(old) > order(new) then
+  elseif old and order(old) > order(new) and string.sub(order(old), 6) ~= over then
     letters[#letters + 1] = 's'
   else
     -- The stamp first: where memory is short the first write fails, and nothing has been done.
@@ -153,7 +154,8 @@ def arguments(records: Sequence[Record]) -> tuple[list[str], list[str | bytes | 
         alive = record.row is not None
         keys += (record.place, stamp_key(record.place))
         body = b"" if record.row is None else value_text(record.row)
-        values += (stamp_text(record), body, *lifetimes(record.target, alive=alive))
+        over = to_text(record.over) if record.over >= 0 else ""
+        values += (stamp_text(record), body, *lifetimes(record.target, alive=alive), over)
     return keys, values
 
 

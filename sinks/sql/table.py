@@ -78,6 +78,11 @@ class Portion:
     deletes: list[Record] = field(default_factory=list)
     deleted: list[int] = field(default_factory=list)
 
+    @property
+    def over(self) -> list[Record]:
+        """The records before which a stored position is to be forgotten."""
+        return [record for record in (*self.upserts, *self.deletes) if record.over >= 0]
+
 
 def portions(records: Sequence[Record]) -> list[Portion]:
     """``records`` by (target, schema). Raises `Misconfigured` like `table_of`."""

@@ -9,10 +9,10 @@ from changes.canonical import Value
 from changes.errors import Misconfigured
 from changes.gtid import MariadbGtids, MysqlGtids
 from changes.key import key_json
-from changes.progress import Request, SnapshotState
+from changes.progress import Asked, Request, SnapshotState
 from changes.schema import TableSchema
 from changes.topology import Topology
-from streams.capture.emit import Message, Moment, TablePlan, asked_key, asked_messages, snapshot_message
+from streams.capture.emit import Message, Moment, TablePlan, asked_key, asked_messages, asking, snapshot_message
 from streams.capture.filling import CHUNK_ROWS, Filling
 from streams.capture.requests import Pending, RequestReader
 from streams.capture.snapshot import Chunk, ChunkReader, ChunkRequest
@@ -66,7 +66,7 @@ class Chunks:
         self._filling = Filling(states)
         self._reader = ChunkReader(mysql)
         self._look_at = 0.0
-        self._asked: list[tuple[tuple[Value, ...], Mapping[str, Value]]] = []
+        self._asked: list[tuple[tuple[Value, ...], Asked]] = []
 
     @property
     def states(self) -> Mapping[str, SnapshotState]:
@@ -98,7 +98,7 @@ class Chunks:
             return None
         moment = Moment(at.epoch, due.low, "", time.time_ns() // 1000, 0, at.file, at.offset)
         pending = self._filling.pending
-        return self._join(due, moment) if pending is None else self._answer(due, moment, pending)
+        return self._join(due, moment) if pending is None else self._answer(due, moment, pending, at)
 
     def _next(self, at: Standing) -> Joined | None:
         """Ask for the next chunk, requests before first fills; what needs no reading is answered at once."""
@@ -125,16 +125,19 @@ class Chunks:
         if request is None:
             return self._done_with(pending, Joined())
         if request.rows is None:
-            return self._done_with(pending, Joined(state=self._filling.refill(request.table)))
-        schema, _ = self._describe(request.table)
+            return self._done_with(pending, Joined(state=self._filling.refill(request.table, request.derived)))
+        self._full, _ = self._describe(request.table)
         self._asked = list(_readable(self._plan, request))
-        keys = tuple(dict.fromkeys(values for values, _ in self._asked))
-        if not keys:
+        if not self._asked:
             return self._done_with(pending, Joined())
         self._filling.pending = pending
-        self._filling.open_window(request.table)
-        self._reader.ask(ChunkRequest(schema, self._plan.schema.key, None, len(keys), at.executed.copy(), keys))
+        self._read_asked(at)
         return None
+
+    def _read_asked(self, at: Standing) -> None:
+        keys = tuple(dict.fromkeys(values for values, _ in self._asked))
+        self._filling.open_window(self._full.table)
+        self._reader.ask(ChunkRequest(self._full, self._plan.schema.key, None, len(keys), at.executed.copy(), keys))
 
     def _done_with(self, pending: Pending, joined: Joined) -> Joined:
         self.requests = pending.offset + 1
@@ -163,30 +166,47 @@ class Chunks:
         plan = self._plan
         keyed: Iterator[tuple[bytes, Mapping[str, Value]]] = ((key_json(plan.schema, row), row) for row in chunk.rows)
         now_ms = moment.committed_us // 1000
-        messages = [snapshot_message(plan, row, moment, now_ms) for row in self._filling.surviving(chunk, keyed)]
+        derived = self._filling.states[chunk.table].derived
+        messages = [
+            snapshot_message(plan, row, moment, now_ms, derived) for row in self._filling.surviving(chunk, keyed)
+        ]
         state = self._filling.joined(chunk, len(messages))
         if state.state == "done":
             log.info("table `%s` is filled: %d rows", state.table, state.rows)
         return Joined(plan, messages, len(messages), state)
 
-    def _answer(self, chunk: Chunk, moment: Moment, pending: Pending) -> Joined:
-        """The rows that a request asked for, and deletes of those that MySQL does not have."""
+    def _answer(self, chunk: Chunk, moment: Moment, pending: Pending, at: Standing) -> Joined:
+        """The rows that a request asked for, and deletes of those that MySQL does not have.
+
+        What changed meanwhile the stream has told already. But it said nothing of what else was asked, so where
+        something was such a row is read once more.
+        """
         plan = self._plan
         rows = {key_json(plan.schema, row): row for row in chunk.rows}
         messages: list[Message] = []
-        for values, hint in self._asked:
+        derived = "" if pending.request is None else pending.request.derived
+        again: list[tuple[tuple[Value, ...], Asked]] = []
+        for values, asked in self._asked:
             key = key_json(plan.schema, dict(zip(plan.schema.key, values, strict=True)))
             if self._filling.unchanged(chunk, key):
-                messages += asked_messages(plan, values, hint, rows.get(key), moment, moment.committed_us // 1000)
-        log.info("a request for %d rows of `%s` was answered", len(self._asked), plan.schema.table)
+                told = asked_messages(plan, values, asked.hint, rows.get(key), moment, moment.committed_us // 1000)
+                messages += (asking(message, derived, asked.over) for message in told)
+            elif derived or asked.over:
+                again.append((values, asked))
+        rows_told = len(self._asked) - len(again)
+        if again:
+            self._asked = again
+            self._read_asked(at)
+            return Joined(plan, messages, rows_told)
+        log.info("a request for rows of `%s` was answered", plan.schema.table)
         self._filling.answered()
-        return self._done_with(pending, Joined(plan, messages, len(self._asked)))
+        return self._done_with(pending, Joined(plan, messages, rows_told))
 
 
-def _readable(plan: TablePlan, request: Request) -> Iterator[tuple[tuple[Value, ...], Mapping[str, Value]]]:
-    """The keys that a request asks for, with their hints; one that cannot be a key of the table is left out."""
+def _readable(plan: TablePlan, request: Request) -> Iterator[tuple[tuple[Value, ...], Asked]]:
+    """The rows that a request asks for, by key; one whose key is none of the table's is left out."""
     for asked in request.rows or ():
         try:
-            yield asked_key(plan, asked.key), asked.hint
+            yield asked_key(plan, asked.key), asked
         except ValueError as error:
             log.error("request %s: the key %s is left out: %s", request.id, asked.key, error)

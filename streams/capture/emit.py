@@ -109,11 +109,24 @@ def change_messages(
             yield _message(plan, "c", None, after, source, block, at, now_ms)
 
 
-def snapshot_message(plan: TablePlan, row: Mapping[str, Value], moment: Moment, now_ms: int) -> Message:
-    """The record of a row read by a snapshot that had seen every transaction up to ``moment.ordinal``."""
+def snapshot_message(
+    plan: TablePlan, row: Mapping[str, Value], moment: Moment, now_ms: int, derived: str = ""
+) -> Message:
+    """The record of a row read by a snapshot that had seen every transaction up to ``moment.ordinal``.
+
+    ``derived``: of whoever asked for it.
+    """
     at = position.snapshot(moment.epoch, moment.ordinal)
     source = _source(plan, moment, 0, snapshot=True)
-    return _message(plan, "r", None, plan.kept(row), source, None, at, now_ms)
+    return asking(_message(plan, "r", None, plan.kept(row), source, None, at, now_ms), derived)
+
+
+def asking(message: Message, derived: str, over: str = "") -> Message:
+    """``message`` with what a request wants of whoever reads it."""
+    if not derived and not over:
+        return message
+    headers = msgspec.structs.replace(message.headers, ask=derived, over=position.from_text(over) if over else -1)
+    return msgspec.structs.replace(message, headers=headers)
 
 
 def asked_key(plan: TablePlan, values: Sequence[Value]) -> tuple[Value, ...]:
@@ -130,13 +143,13 @@ def asked_key(plan: TablePlan, values: Sequence[Value]) -> tuple[Value, ...]:
 
 def asked_messages(
     plan: TablePlan,
-    asked: tuple[Value, ...],
+    key: tuple[Value, ...],
     hint: Mapping[str, Value],
     row: Mapping[str, Value] | None,
     moment: Moment,
     now_ms: int,
 ) -> Iterator[Message]:
-    """The records of one row that a request named by its key, read like a snapshot's; ``row`` ``None``: a delete.
+    """The records of one row that a request named by its ``key``, read like a snapshot's; ``row`` ``None``: a delete.
 
     ``before`` holds the hint, so that stores look where it says too. In an ``r`` it is otherwise absent.
     """
@@ -147,8 +160,8 @@ def asked_messages(
         after = plan.kept(row)
         yield _message(plan, "r", after | told if told else None, after, source, None, at, now_ms)
     else:
-        key = dict(zip(plan.schema.key, asked, strict=True))
-        yield from _deletion(plan, dict.fromkeys(plan.names) | told | key, source, None, at, now_ms)
+        named = dict(zip(plan.schema.key, key, strict=True))
+        yield from _deletion(plan, dict.fromkeys(plan.names) | told | named, source, None, at, now_ms)
 
 
 def _source(plan: TablePlan, moment: Moment, row: int, *, snapshot: bool) -> Source:

@@ -34,10 +34,10 @@ class Filling:
         """Whether no chunk is under way."""
         return self._table is None
 
-    def refill(self, table: str) -> SnapshotState:
-        """Fill a table anew from its beginning; its state."""
+    def refill(self, table: str, derived: str) -> SnapshotState:
+        """Fill a table anew from its beginning, for the request that asked for ``derived``; its state."""
         before = self.states[table]
-        self.states[table] = msgspec.structs.replace(before, state="running", rows=0, after=None)
+        self.states[table] = msgspec.structs.replace(before, state="running", rows=0, after=None, derived=derived)
         return self.states[table]
 
     def answered(self) -> None:
@@ -87,6 +87,7 @@ class Filling:
             rows=before.rows + rows,
             after=after if after is not None else before.after,
             state="done" if chunk.last is None else "running",
+            derived="" if chunk.last is None else before.derived,
         )
         self.states[chunk.table] = state
         self._close()

@@ -74,8 +74,9 @@ class RequestReader:
         self._consumer.close()
 
 
-def send(url: KafkaUrl, version: str, table: str, rows: Sequence[Asked] | None) -> int:
-    """Ask capture for rows of a table, or for all; the offset of the last request. Returns once Kafka has it.
+def send(url: KafkaUrl, version: str, table: str, rows: Sequence[Asked] | None, derived: str = "") -> int:
+    """Ask capture for rows of a table, or for all, and with ``derived`` enrichment for what is made of them; the offset
+    of the last request. Returns once Kafka has it.
 
     Raises `Transient` where Kafka did not take it: what it did take will be answered all the same.
     """
@@ -92,7 +93,7 @@ def send(url: KafkaUrl, version: str, table: str, rows: Sequence[Asked] | None) 
 
     parts = [None] if rows is None else [rows[at : at + ROWS_A_REQUEST] for at in range(0, len(rows), ROWS_A_REQUEST)]
     for part in parts:
-        request = Request(uuid.uuid4().hex, table, None if part is None else list(part))
+        request = Request(uuid.uuid4().hex, table, None if part is None else list(part), derived)
         producer.produce(topic, key=table.encode(), value=msgspec.json.encode(request), on_delivery=delivered)
     left = producer.flush(OPERATION_SECONDS)
     if failed:

@@ -112,7 +112,14 @@ def result(
         plan.topic,
         key_json(schema, after),
         msgspec.json.encode(_Envelope("r" if change.op == "r" else "u", None, after, _source(plan, change))),
-        Headers(headers.position, compiled(schema.columns)(after), schema.fingerprint, plan.generation, input_),
+        Headers(
+            headers.position,
+            compiled(schema.columns)(after),
+            schema.fingerprint,
+            plan.generation,
+            input_,
+            over=headers.over,
+        ),
     )
 
 
@@ -120,7 +127,7 @@ def deletion(plan: Plan, schema: TableSchema, change: Delivered, headers: Header
     """The records that say that nothing is made of a row any more."""
     row = change.before or {}
     before = {column: row.get(column) for column in dict.fromkeys([*plan.key, *plan.carry])}
-    own = Headers(headers.position, 0, schema.fingerprint, plan.generation)
+    own = Headers(headers.position, 0, schema.fingerprint, plan.generation, over=headers.over)
     key = key_json(schema, before)
     envelope = _Envelope("d", before, None, _source(plan, change))
     yield Derived(plan.topic, key, msgspec.json.encode(envelope), own)

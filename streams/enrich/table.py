@@ -2,12 +2,12 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 import msgspec
 
 from changes.envelope import Delivered, Headers
-from changes.progress import PublishedSchema
+from changes.progress import EVERY_ENRICHER, PublishedSchema
 from changes.schema import TableSchema
 from enrichers.cache.contract import Cache
 from enrichers.contract import Enricher, Input, Output, decode_output, encode_output
@@ -47,10 +47,19 @@ class TableWork:
         Of several changes of a key only the last counts. Raises `Transient` where the cache or Kafka is away, and
         `UnknownSchema` where a schema is not to be seen yet: the same jobs may come again.
         """
-        last = {job.key: job for job in jobs}
-        await asyncio.gather(*(self._one(plan, enricher, list(last.values())) for plan, enricher in self._plans))
+        last: dict[bytes, Job] = {}
+        asked: dict[bytes, set[str]] = {}
+        for job in jobs:
+            before = last.get(job.key)
+            if before is not None and before.headers.over >= 0 > job.headers.over:
+                job = Job(job.key, job.change, msgspec.structs.replace(job.headers, over=before.headers.over))
+            last[job.key] = job
+            asked.setdefault(job.key, set()).add(job.headers.ask)
+        await asyncio.gather(*(self._one(plan, enricher, list(last.values()), asked) for plan, enricher in self._plans))
 
-    async def _one(self, plan: Plan, enricher: Enricher, jobs: Sequence[Job]) -> None:
+    async def _one(
+        self, plan: Plan, enricher: Enricher, jobs: Sequence[Job], asked: Mapping[bytes, Collection[str]]
+    ) -> None:
         schemas = {job.headers.schema: plan.schema(self._schema_of(plan.table, job.headers.schema)) for job in jobs}
         for schema in schemas.values():
             name = f"{plan.published_as}:{schema.fingerprint}"
@@ -59,22 +68,25 @@ class TableWork:
         records = [
             record for job in gone for record in deletion(plan, schemas[job.headers.schema], job.change, job.headers)
         ]
-        new = await self._news(plan, enricher, [job for job in jobs if job.change.after is not None])
+        again = {key for key, names in asked.items() if not {plan.name, EVERY_ENRICHER}.isdisjoint(names)}
+        new = await self._news(plan, enricher, [job for job in jobs if job.change.after is not None], again)
         outputs = await self._outputs(enricher, [input_ for _, input_, _ in new])
         for (job, input_, _), output in zip(new, outputs, strict=True):
             schema = schemas[job.headers.schema]
             records.append(result(plan, schema, job.change, job.headers, output.columns, input_.hash))
         await self._tell(plan, records, gone, new)
 
-    async def _news(self, plan: Plan, enricher: Enricher, jobs: Sequence[Job]) -> list[tuple[Job, Input, Emitted]]:
-        """The jobs of which something new is to be said, with what is read of them."""
+    async def _news(
+        self, plan: Plan, enricher: Enricher, jobs: Sequence[Job], again: Collection[bytes]
+    ) -> list[tuple[Job, Input, Emitted]]:
+        """The jobs of which something new is to be said, or what was said ``again``, with what is read of them."""
         states = await self._cache.get_many([plan.state_key(job.key) for job in jobs])
         new = []
         for job, state in zip(jobs, states, strict=True):
             row = job.change.after or {}
             input_ = enricher.read(plan.readable(row))
             said = Emitted(plan.generation, input_.hash, plan.carried_hash(row))
-            if state is None or msgspec.json.decode(state, type=Emitted) != said:
+            if job.key in again or state is None or msgspec.json.decode(state, type=Emitted) != said:
                 new.append((job, input_, said))
         return new
 

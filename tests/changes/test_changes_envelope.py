@@ -58,6 +58,12 @@ def test_headers_are_read_from_text_from_a_mapping_and_among_others() -> None:
     assert headers_from({"trace": None, **text}) == HEADERS
 
 
+def test_what_is_asked_of_readers_comes_back_and_is_absent_where_nothing_is() -> None:
+    asking = Headers(5, 6, "0" * 16, ask="embedding", over=1 << 62)
+    assert headers_from([*asking.to_kafka()]) == asking
+    assert {name for name, _ in asking.to_kafka()} - {name for name, _ in HEADERS.to_kafka()} == {"tr-ask", "tr-over"}
+
+
 @pytest.mark.parametrize("missing", ["tr-pos", "tr-hash", "tr-schema"])
 def test_a_record_without_our_headers_is_refused(missing: str) -> None:
     with pytest.raises(ValueError, match="no tr-pos, tr-hash and tr-schema headers"):

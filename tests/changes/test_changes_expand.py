@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from changes_examples import NOTES, target
+import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -137,3 +138,11 @@ def test_a_row_that_moved_twice_within_a_batch_leaves_nothing_on_the_way() -> No
         record_of("10", 1, 6, "b"),
     ]
     assert [(kept.place, kept.row is None) for kept in collapse(moves)] == [("20", True), ("10", False)]
+
+
+def test_the_position_to_be_written_over_outlives_the_record_that_named_it() -> None:
+    asked = msgspec.structs.replace(record_of("10", 1, 5, "a"), over=1 << 62)
+    newer = record_of("10", 1, 6, "b")
+    assert [(kept.position, kept.over) for kept in collapse([asked, newer])] == [(6, 1 << 62)]
+    named = msgspec.structs.replace(newer, over=7)
+    assert [(kept.position, kept.over) for kept in collapse([asked, named])] == [(6, 7)]

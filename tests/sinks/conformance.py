@@ -101,27 +101,32 @@ class Stage:
     schema: TableSchema
 
     def put(
-        self, position: int, before: Mapping[str, Value] | None = None, generation: int = 0, **row: Value
+        self,
+        position: int,
+        before: Mapping[str, Value] | None = None,
+        generation: int = 0,
+        over: int = -1,
+        **row: Value,
     ) -> list[Record]:
-        return self._expand("u" if before else "c", before, row, position, generation)
+        return self._expand("u" if before else "c", before, row, (position, generation, over))
 
-    def gone(self, position: int, generation: int = 0, **before: Value) -> list[Record]:
-        return self._expand("d", before, None, position, generation)
+    def gone(self, position: int, generation: int = 0, over: int = -1, **before: Value) -> list[Record]:
+        return self._expand("d", before, None, (position, generation, over))
 
     def _expand(
         self,
         op: Any,
         before: Mapping[str, Value] | None,
         after: Mapping[str, Value] | None,
-        position: int,
-        generation: int,
+        guarded: tuple[int, int, int],
     ) -> list[Record]:
+        position, generation, over = guarded
         full = [
             None if row is None else {c.name: row.get(c.name) for c in self.schema.columns} for row in (before, after)
         ]
         hash_ = 0 if full[1] is None else compiled(self.schema.columns)(full[1])
         change = msgspec.convert({"op": op, "before": full[0], "after": full[1]}, Delivered)
-        headers = Headers(position, hash_, self.schema.fingerprint, generation)
+        headers = Headers(position, hash_, self.schema.fingerprint, generation, over=over)
         return expand(change, headers, self.schema, self.target, self.spec.place_of)
 
     async def write(self, *changes: Sequence[Record]) -> list[str]:

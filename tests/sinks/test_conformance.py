@@ -133,6 +133,30 @@ async def test_a_tombstone_is_of_its_generation(stage: Stage) -> None:
     assert [held.generation for held in await stage.all()] == [4]
 
 
+async def test_the_guard_yields_at_exactly_the_position_that_a_record_names(stage: Stage) -> None:
+    row = {"id": 1, "user_id": 1, "title": "right"}
+    await stage.write(stage.put(1 << 62, **row | {"title": "wrong"}))
+    assert await stage.write(stage.put(20, **row)) == ["stale"]
+    assert await stage.write(stage.put(20, over=(1 << 62) - 1, **row)) == ["stale"]
+    assert await stage.write(stage.gone(20, over=(1 << 62) - 1, **row)) == ["stale"]
+    assert await stage.write(stage.put(20, over=1 << 62, **row)) == ["applied"]
+    (held,) = await stage.all()
+    assert (held.row["title"], held.position) == ("right", 20)
+    assert await stage.write(stage.put(19, **row), stage.gone(19, **row)) == ["stale"] * 2
+
+
+async def test_the_guard_yields_to_a_delete_too_and_a_tombstone_to_a_row(stage: Stage) -> None:
+    row = {"id": 1, "user_id": 1, "title": "right"}
+    await stage.write(stage.put(1 << 62, generation=9, **row))
+    assert await stage.write(stage.gone(20, over=1 << 62, **row)) == ["applied"]
+    assert await stage.all() == []
+    assert await stage.write(stage.put(19, **row)) == ["stale"]
+    await stage.write(stage.gone(1 << 62, **row))
+    assert await stage.write(stage.put(21, **row)) == ["stale"]
+    assert await stage.write(stage.put(21, over=1 << 62, **row)) == ["applied"]
+    assert [held.position for held in await stage.all()] == [21]
+
+
 async def test_within_a_batch_the_newest_generation_wins(stage: Stage) -> None:
     outcomes = await stage.write(
         stage.put(10, generation=2, id=1, user_id=1, title="new"),

@@ -107,6 +107,8 @@ class PostgresSink:
             ):
                 for portion in portions(records):
                     texts = statements.statements_of(portion.table)
+                    if over := portion.over:
+                        await connection.execute(texts.forget, *statements.forget_arguments(portion.table, over))
                     if portion.upserts:
                         arguments = statements.upsert_arguments(portion)
                         for (ordinal,) in await connection.fetch(texts.upsert, *arguments):

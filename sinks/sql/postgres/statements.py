@@ -39,11 +39,13 @@ _STORED, _BURIED, _GIVEN = "(t._tr_gen, t._tr_pos)", "(d.gen, d.pos)", "(u._tr_g
 
 @dataclass(frozen=True)
 class Statements:
-    """The texts for one table. ``upsert`` and ``delete`` return the ordinals, from 1, of the records that landed;
+    """The texts for one table. ``forget`` forgets the positions of rows and tombstones that are stored under exactly
+    those given. ``upsert`` and ``delete`` return the ordinals, from 1, of the records that landed;
     ``read`` the ordinal of each key found before what ``scan`` returns: the columns, position, hash halves, mapping,
     generation; ``some`` is ``scan`` for an array of buckets. ``sums`` returns bucket, count and sums as text.
     """
 
+    forget: str
     upsert: str
     delete: str
     read: str
@@ -58,6 +60,7 @@ def statements_of(table: Table) -> Statements:
     shown = ", ".join((*selected, "t._tr_pos", "t._tr_h1", "t._tr_h2", "t._tr_map", "t._tr_gen"))
     scan = f"SELECT {shown} FROM {base(table)} AS t"
     return Statements(
+        forget=_forget(table),
         upsert=_upsert(table),
         delete=_delete(table),
         read=f"{_given(table.key, ())} SELECT u._tr_i, {shown} FROM u JOIN {base(table)} AS t ON {_same(table)}",
@@ -66,6 +69,15 @@ def statements_of(table: Table) -> Statements:
         sums=(
             f"SELECT _tr_bucket, count(*), sum(_tr_h1)::text, sum(_tr_h2)::text FROM {base(table)} GROUP BY _tr_bucket"
         ),
+    )
+
+
+def _forget(table: Table) -> str:
+    return (
+        f"{_given(table.key, (('_tr_over', 'bigint'), ('_tr_key', 'bytea')))},"
+        f" dug AS (DELETE FROM {SIDE_TABLE} AS d USING u"
+        f" WHERE d.target = ${len(table.key) + 3} AND d.key = u._tr_key AND d.pos = u._tr_over)"
+        f" UPDATE {base(table)} AS t SET _tr_pos = 0, _tr_gen = 0 FROM u WHERE {_same(table)} AND t._tr_pos = u._tr_over"
     )
 
 
@@ -119,6 +131,16 @@ def _given(columns: Sequence[Column], reserved: Sequence[tuple[str, str]]) -> st
 
 def _same(table: Table) -> str:
     return " AND ".join(f"t.{name} = u.{name}" for name in quoted(table.key))
+
+
+def forget_arguments(table: Table, records: Sequence[Record]) -> list[object]:
+    """What is bound to ``forget``; no two of the records may be of one row."""
+    return [
+        *key_arguments(table, [record.key for record in records]),
+        [record.over for record in records],
+        [record.key.canonical for record in records],
+        table.target.name,
+    ]
 
 
 def upsert_arguments(portion: Portion) -> list[object]:

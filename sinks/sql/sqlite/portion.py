@@ -39,6 +39,21 @@ class Bound:
         ]
         self.keys = [bound_key(portion.table, record.key.values) for record in self.records]
 
+    def yielding(self) -> list[tuple[str, Rows]]:
+        """The statements that forget the positions which are to be written over, each with the rows to run it for."""
+        over = [index for index, record in enumerate(self.records) if record.over >= 0]
+        name = self.table.target.name
+        return [
+            (
+                statements.statements_of(self.table).forget,
+                [(*self.keys[index], self.records[index].over) for index in over],
+            ),
+            (
+                statements.DIG_UP,
+                [(name, self.records[index].key.canonical, self.records[index].over) for index in over],
+            ),
+        ]
+
     def landing(self, held: Sequence[tuple[int, int]]) -> list[int]:
         """Which records land where the file holds rows or tombstones of the generations and positions ``held``."""
         return [index for index, record in enumerate(self.records) if held[index] <= record.order]

@@ -175,6 +175,9 @@ async def _store(connection: aiosqlite.Connection, part: Bound, now: int) -> lis
 
     Nobody else writes between looking and writing: the transaction holds the file's write lock from its start.
     """
+    for statement, rows in part.yielding():
+        if rows:
+            await connection.executemany(statement, rows)
     held = [(-1, -1)] * len(part.records)
     wanted = [(*key, record.key.canonical) for key, record in zip(part.keys, part.records, strict=True)]
     for start, size, values in statements.pages(wanted):

@@ -30,6 +30,7 @@ BURY = (
     " ON CONFLICT (target, key) DO UPDATE SET gen = excluded.gen, pos = excluded.pos, seen_at = excluded.seen_at"
     " WHERE (d.gen, d.pos) <= (excluded.gen, excluded.pos)"
 )
+DIG_UP = f"DELETE FROM {SIDE_TABLE} WHERE target = ? AND key = ? AND pos = ?"
 UNBURY = f"DELETE FROM {SIDE_TABLE} WHERE target = ? AND key = ? AND (gen, pos) <= (?, ?)"
 
 COLUMNS = "SELECT name FROM pragma_table_info(?)"
@@ -50,9 +51,10 @@ _GENERATION = "_tr_gen INTEGER NOT NULL DEFAULT 0"
 
 @dataclass(frozen=True)
 class Statements:
-    """The texts for one table. ``upsert`` binds the columns and the reserved fields, ``delete`` key, generation
-    and position."""
+    """The texts for one table. ``forget`` binds key and position: it forgets that of a row stored under exactly this
+    one. ``upsert`` binds the columns and the reserved fields, ``delete`` key, generation and position."""
 
+    forget: str
     upsert: str
     delete: str
 
@@ -63,6 +65,7 @@ def statements_of(table: Table) -> Statements:
     changed = [*quoted(table.values), *RESERVED]
     same = " AND ".join(f"{name} = ?" for name in quoted(table.key))
     return Statements(
+        forget=f"UPDATE {base(table)} SET _tr_pos = 0, _tr_gen = 0 WHERE {same} AND _tr_pos = ?",
         upsert=(
             f"INSERT INTO {base(table)} AS t ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})"
             f" ON CONFLICT ({', '.join(quoted(table.key))}) DO UPDATE SET"
