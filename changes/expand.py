@@ -82,7 +82,6 @@ def collapse(records: Iterable[Record]) -> list[Record]:
         kept = last.get(identity)
         if kept is None or kept.order <= record.order:
             last.pop(identity, None)
-            if kept is not None and kept.over >= 0 > record.over:
-                record = msgspec.structs.replace(record, over=kept.over)
-            last[identity] = record
+            over = kept.over if kept is not None and record.over < 0 else record.over
+            last[identity] = record if over == record.over else msgspec.structs.replace(record, over=over)
     return list(last.values())

@@ -24,6 +24,13 @@ class Job(msgspec.Struct, frozen=True):
     change: Delivered
     headers: Headers
 
+    def behind(self, before: "Job") -> "Job":
+        """This change in the place of one ``before`` it that nobody has looked at: what stores were to write over then
+        they are to write over now."""
+        if before.headers.over < 0 or self.headers.over >= 0:
+            return self
+        return Job(self.key, self.change, msgspec.structs.replace(self.headers, over=before.headers.over))
+
 
 class TableWork:
     """What is made of one table. `handle` may run several times at once for different keys."""
@@ -51,9 +58,7 @@ class TableWork:
         asked: dict[bytes, set[str]] = {}
         for job in jobs:
             before = last.get(job.key)
-            if before is not None and before.headers.over >= 0 > job.headers.over:
-                job = Job(job.key, job.change, msgspec.structs.replace(job.headers, over=before.headers.over))
-            last[job.key] = job
+            last[job.key] = job if before is None else job.behind(before)
             asked.setdefault(job.key, set()).add(job.headers.ask)
         await asyncio.gather(*(self._one(plan, enricher, list(last.values()), asked) for plan, enricher in self._plans))
 

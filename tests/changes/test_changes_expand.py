@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping
 
-from changes_examples import NOTES, target
 import msgspec
+from changes_examples import NOTES, target
 from hypothesis import given
 from hypothesis import strategies as st
 

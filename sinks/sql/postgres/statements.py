@@ -77,7 +77,8 @@ def _forget(table: Table) -> str:
         f"{_given(table.key, (('_tr_over', 'bigint'), ('_tr_key', 'bytea')))},"
         f" dug AS (DELETE FROM {SIDE_TABLE} AS d USING u"
         f" WHERE d.target = ${len(table.key) + 3} AND d.key = u._tr_key AND d.pos = u._tr_over)"
-        f" UPDATE {base(table)} AS t SET _tr_pos = 0, _tr_gen = 0 FROM u WHERE {_same(table)} AND t._tr_pos = u._tr_over"
+        f" UPDATE {base(table)} AS t SET _tr_pos = 0, _tr_gen = 0 FROM u"
+        f" WHERE {_same(table)} AND t._tr_pos = u._tr_over"
     )
 
 
