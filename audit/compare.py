@@ -18,12 +18,15 @@ from changes.target import Target
 Identity = tuple[bytes, bytes]
 """(canonical key, place in UTF-8)."""
 
-_DIGEST = struct.Struct(">QQI")
+_DIGEST = struct.Struct(">QQII")
+
+NEVER = b""
+"""The digest of what no stored row can agree with."""
 
 
-def digest(values: int, whole: int, mapping: int) -> bytes:
-    """What a stored row must agree in: hash of the target's columns, hash of the whole captured row, mapping."""
-    return _DIGEST.pack(values, whole, mapping)
+def digest(values: int, whole: int, mapping: int, generation: int = 0) -> bytes:
+    """What a stored row must agree in: hash of the target's columns, hash of the whole row, mapping, generation."""
+    return _DIGEST.pack(values, whole, mapping, generation)
 
 
 def suspects(
@@ -61,11 +64,30 @@ def suspects(
 
 @dataclass(frozen=True)
 class Expected:
-    """A row as one target should hold it, read from MySQL."""
+    """A row as one target should hold it. ``values`` is the hash of the columns that the target receives, ``whole``
+    that of the row as it stands in its topic.
+
+    ``row`` is ``None`` where only the hashes are at hand. ``flaw`` says that what the target's topic holds is itself
+    not what MySQL's row asks for: whatever the store holds then, this is a difference.
+    """
 
     place: str
-    row: Mapping[str, Value]
+    row: Mapping[str, Value] | None
+    values: int
     whole: int
+    generation: int = 0
+    flaw: Class | None = None
+
+
+@dataclass(frozen=True)
+class LastSaid:
+    """The last record of a key: its position, whether it is a delete, and where in its topic it stands, where that is
+    known."""
+
+    position: int
+    deleted: bool
+    partition: int = -1
+    offset: int = -1
 
 
 @dataclass(frozen=True)
@@ -93,6 +115,8 @@ def judge(
         if expected is None or place != expected.place:
             if row is not None:
                 yield place, Found("extra", (), row.position)
+        elif expected.flaw is not None:
+            yield place, Found(expected.flaw, (), None if row is None else row.position)
         elif row is None:
             if target.keep == "mirror":
                 yield place, Found("missing")
@@ -104,8 +128,11 @@ def judge(
 
 def _flaw(target: Target, schema: TableSchema, expected: Expected, row: StoredRow, newest: int) -> Found | None:
     columns = target.columns(schema)
-    if row_hash(columns, row.row) != row_hash(columns, expected.row):
-        return Found("altered", tuple(differing(columns, expected.row, row.row)), row.position)
+    if row.generation != expected.generation:
+        return Found("wrong generation", (), row.position)
+    if row_hash(columns, row.row) != expected.values:
+        named = () if expected.row is None else tuple(differing(columns, expected.row, row.row))
+        return Found("altered", named, row.position)
     if row.position > newest:
         return Found("impossible position", (), row.position)
     if row.mapping != target.mapping:
@@ -113,19 +140,18 @@ def _flaw(target: Target, schema: TableSchema, expected: Expected, row: StoredRo
     return Found("stale", (), row.position) if row.hash != expected.whole else None
 
 
-def explained(found: Found, last: int | None, *, deleted: bool) -> Found:
-    """The same difference in the light of the key's last record: its position and whether it is a delete.
-
-    ``last`` is ``None`` where the topic has none.
-    """
+def explained(found: Found, last: LastSaid | None) -> Found:
+    """The same difference in the light of the key's last record; ``None`` where the topic has none."""
     if found.position is None or last is None:
         return found
     class_: Class = found.class_
     if class_ == "extra":
-        class_ = "resurrected" if deleted else "extra"
-    elif found.position > last:
+        class_ = "resurrected" if last.deleted else "extra"
+    elif class_ == "wrong generation":
+        pass
+    elif found.position > last.position:
         class_ = "impossible position"
-    elif class_ == "altered" and found.position < last:
+    elif class_ == "altered" and found.position < last.position:
         class_ = "stale"
     return Found(class_, found.columns, found.position)
 

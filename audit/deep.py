@@ -9,22 +9,30 @@ from functools import partial
 
 import msgspec
 
-from audit.compare import explained, named
+from audit.compare import LastSaid, differing, explained, named
+from audit.derived import DerivedTruth
 from audit.look import Finding, Look, Side, Where
 from audit.report import LISTED, Difference, Report, Result, overall, verdict_of
+from audit.truth import RowsTruth, Truth
 from changes.canonical import Value
+from changes.envelope import decode, headers_from
+from changes.errors import Transient
 from changes.key import Key
 from changes.position import to_text
+from changes.schema import TableSchema
+from changes.target import Target
 from changes.topology import Topology
 from sinks.contract import Sink
 from sinks.registry import SPECS
+from streams.deliver.schemas import SchemaBook, UnknownSchema
+from streams.enrich.derive import plan_of
 from streams.follow import Follower
-from streams.kafka import KafkaUrl
+from streams.kafka import KafkaUrl, record_at
 from streams.lastwords import last_words
 from streams.marks import Marks
 from streams.mysql import MysqlUrl
 from streams.view import view_of
-from streams.watch import LaneId
+from streams.watch import enrichment_of, lane_of
 
 
 @dataclass(frozen=True)
@@ -64,10 +72,12 @@ async def check(
     tables: Sequence[str] = (),
     sinks: Sequence[str] = (),
     keys: Keys | None = None,
+    derived: bool = True,
     terms: Terms = PATIENT,
     tell: Callable[[str], None] = lambda _: None,
 ) -> Audited:
-    """Audit what is asked for; everything where nothing is said, only ``keys`` where they are given.
+    """Audit what is asked for; everything where nothing is said, only ``keys`` where they are given. Without
+    ``derived`` what was made of rows is left out.
 
     ``tell`` gets progress for people. Raises `Transient` where MySQL or Kafka cannot be reached; a store that cannot
     be is *undecided*.
@@ -75,8 +85,8 @@ async def check(
     began = time.monotonic()
     chosen = [
         target
-        for target in topology.targets(version)
-        if (not tables or target.table in tables)
+        for target in (topology.every_target(version) if derived else topology.targets(version))
+        if (not tables or target.source in tables)
         and (not sinks or target.sink in sinks)
         and (keys is None or target.table in keys)
     ]
@@ -92,78 +102,133 @@ async def check(
             opened[name] = SPECS[name].build(endpoints[SPECS[name].endpoint])
             stack.push_async_callback(opened[name].close)
         mark = await asyncio.to_thread(marks.newest, time.monotonic() + terms.timeout)
-        for table in dict.fromkeys(target.table for target in chosen):
-            topic = topology.topic(version, table)
+        audit = _Audit(topology, version, mysql, kafka, marks, SchemaBook(kafka, version), terms, tell)
+        for name in dict.fromkeys(target.table for target in chosen):
             sides = [
-                Side(number, target, opened[target.sink], LaneId(version, target.sink, target.tier.name, (topic,)))
-                for number, target in enumerate(target for target in chosen if target.table == table)
+                Side(number, target, opened[target.sink], lane_of(topology, target))
+                for number, target in enumerate(target for target in chosen if target.table == name)
             ]
             for side in sides:
                 side.away = late.get(side.lane.group, "")
-            results += await _table(topology, mysql, kafka, marks, table, sides, keys, terms, tell)
+            results += await audit.table(sides, None if keys is None else keys[name])
             late |= {side.lane.group: side.away for side in sides if side.away}
-            findings[table] = [(side, finding) for side in sides for finding in side.findings]
+            findings[name] = [(side, finding) for side in sides for finding in side.findings]
     seconds = round(time.monotonic() - began, 3)
     position = to_text(mark.position)
     report = Report(overall(results), version, position, "deep" if keys is None else "keys", seconds, results)
     return Audited(report, findings)
 
 
-async def _table(
-    topology: Topology,
-    mysql: MysqlUrl,
-    kafka: KafkaUrl,
-    marks: Marks,
-    table: str,
-    sides: list[Side],
-    keys: Keys | None,
-    terms: Terms,
-    tell: Callable[[str], None],
-) -> list[Result]:
-    began = time.monotonic()
-    version, topic = sides[0].target.version, sides[0].lane.topics[0]
-    opening = partial(
-        view_of,
-        mysql,
-        sides[0].target.database,
-        table,
-        key=sides[0].target.key,
-        dropped=frozenset(topology.tables[table].columns.drop),
-    )
-    follower = Follower(kafka, version, topic)
-    look = Look(opening, marks, follower, table, sides, timeout=terms.timeout, keep=terms.keep, tell=tell)
-    try:
-        if await asyncio.to_thread(marks.filled, table, time.monotonic() + terms.timeout):
-            if keys is None:
-                await look.everything()
+@dataclass(frozen=True)
+class _Audit:
+    """What the audits of a version's tables share."""
+
+    topology: Topology
+    version: str
+    mysql: MysqlUrl
+    kafka: KafkaUrl
+    marks: Marks
+    schemas: SchemaBook
+    terms: Terms
+    tell: Callable[[str], None]
+
+    async def table(self, sides: list[Side], keys: Mapping[Key, Mapping[Where, Sequence[str]]] | None) -> list[Result]:
+        """Audit the targets of one table, or of one of its enrichers; of ``keys`` only where they are given."""
+        began = time.monotonic()
+        target, terms = sides[0].target, self.terms
+        declared = self.topology.tables[target.source]
+        opening = partial(
+            view_of,
+            self.mysql,
+            target.database,
+            target.source,
+            key=tuple(declared.key),
+            dropped=frozenset(declared.columns.drop),
+        )
+        async with AsyncExitStack() as stack:
+            follower = Follower(self.kafka, self.version, self.topology.topic(self.version, target.source))
+            stack.callback(follower.close)
+            truth = self._truth([side.target for side in sides], stack)
+            look = Look(
+                opening,
+                self.marks,
+                follower,
+                target.table,
+                sides,
+                truth,
+                timeout=terms.timeout,
+                keep=terms.keep,
+                tell=self.tell,
+            )
+            stack.callback(look.digests.close)
+            if await asyncio.to_thread(self.marks.filled, target.source, time.monotonic() + terms.timeout):
+                if keys is None:
+                    await look.everything()
+                else:
+                    look.ask(keys)
+                await look.again(terms.rounds)
             else:
-                look.ask(keys[table])
-            await look.again(terms.rounds)
-        else:
-            for side in sides:
-                side.away = side.away or "the table is still being filled for the first time"
-        if any(side.findings for side in sides):
-            await asyncio.to_thread(_explain, kafka, topic, sides)
-        results = [_result(side, look) for side in sides]
-    finally:
-        look.digests.close()
-        follower.close()
-    seconds = time.monotonic() - began
-    rows = look.source_rows + sum(side.sink_rows for side in sides)
-    tell(f"{table}: {rows} rows on both sides in {seconds:.1f} s, {rows / max(seconds, 0.001):.0f}/s")
-    return results
+                for side in sides:
+                    side.away = side.away or "the table is still being filled for the first time"
+            if any(side.findings for side in sides):
+                await asyncio.to_thread(self._explain, sides)
+            results = [_result(side, look) for side in sides]
+        seconds = time.monotonic() - began
+        rows = look.source_rows + sum(side.sink_rows for side in sides)
+        rate = rows / max(seconds, 0.001)
+        self.tell(f"{target.table}: {rows} rows on both sides in {seconds:.1f} s, {rate:.0f}/s")
+        return results
 
+    def _truth(self, targets: Sequence[Target], stack: AsyncExitStack) -> Truth:
+        target = targets[0]
+        enrichment = enrichment_of(self.topology, self.version)
+        if target.of is None or enrichment is None:
+            return RowsTruth(targets)
+        topic = Follower(self.kafka, self.version, self.topology.topic_of(target))
+        reads = replace(enrichment, topics=(self.topology.topic(self.version, target.source),))
+        plan = plan_of(self.topology, self.version, target.source, target.of)
+        truth = DerivedTruth(plan, targets, self.marks, topic, reads, self._schema)
+        stack.callback(truth.close)
+        return truth
 
-def _explain(kafka: KafkaUrl, topic: str, sides: Sequence[Side]) -> None:
-    """Class the findings anew in the light of each key's last record."""
-    spans = {_kafka_key(side, finding.key.values): finding.span for side in sides for finding in side.findings}
-    words = last_words(kafka, topic, {key: span.ends for key, span in spans.items()})
-    for side in sides:
-        for place, finding in enumerate(side.findings):
-            last = words.get(_kafka_key(side, finding.key.values))
-            if last is not None:
-                found = explained(finding.found, last.position, deleted=last.deleted)
+    def _schema(self, table: str, fingerprint: str) -> TableSchema:
+        if not self.schemas.knows(table, fingerprint):
+            self.schemas.refresh()
+        try:
+            return self.schemas.of(table, fingerprint)
+        except UnknownSchema as error:
+            raise Transient(str(error)) from error
+
+    def _explain(self, sides: Sequence[Side]) -> None:
+        """Class the findings anew in the light of each key's last record."""
+        unknown = {
+            _kafka_key(side, finding.key.values): finding.span
+            for side in sides
+            for finding in side.findings
+            if finding.last is None and finding.found.position is not None
+        }
+        topic = self.topology.topic_of(sides[0].target)
+        words = last_words(self.kafka, topic, {key: span.ends for key, span in unknown.items()}) if unknown else {}
+        for side in sides:
+            for place, finding in enumerate(side.findings):
+                word = words.get(_kafka_key(side, finding.key.values))
+                last = finding.last or (None if word is None else LastSaid(word.position, word.deleted))
+                found = explained(finding.found, last)
+                if place < LISTED:
+                    found = replace(found, columns=found.columns or self._columns(topic, side.target, finding))
                 side.findings[place] = replace(finding, found=found)
+
+    def _columns(self, topic: str, target: Target, finding: Finding) -> tuple[str, ...]:
+        """Which columns differ from those of the last record, for a finding made by hashes alone."""
+        last, lies = finding.last, finding.lies
+        if finding.found.class_ != "altered" or last is None or lies is None:
+            return ()
+        message = record_at(self.kafka, topic, last.partition, last.offset)
+        after = decode(message.value() or b"{}").after if message is not None else None
+        if message is None or after is None:
+            return ()
+        columns = target.columns(self._schema(target.table, headers_from(message.headers()).schema))
+        return tuple(differing(columns, after, lies.row))
 
 
 def _kafka_key(side: Side, values: Sequence[Value]) -> bytes:

@@ -10,6 +10,7 @@ import msgspec
 
 from audit.compare import Identity, plain
 from changes.canonical import Value
+from changes.key import Key
 from changes.progress import KeyValue
 
 _SCHEMA = """
@@ -35,6 +36,10 @@ class Again:
     key: bytes
     values: list[KeyValue]
     places: dict[int, tuple[str, ...]]
+
+    @property
+    def whole_key(self) -> Key:
+        return Key(tuple(self.values), self.key)
 
 
 class Digests:

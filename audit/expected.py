@@ -1,5 +1,6 @@
 """What the targets of one table should hold, made from the table's rows: pure."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 
 from audit.compare import Expected, digest
@@ -11,6 +12,8 @@ from changes.progress import KeyValue
 from changes.schema import TableSchema
 from changes.target import Target
 from sinks.registry import SPECS
+
+_PLACEHOLDER = re.compile(r"\{([^{}]+)\}")
 
 
 class Maker:
@@ -39,7 +42,9 @@ class Maker:
             yield number, key.canonical, to_bytes(place_of(target, row)), digest(values, whole, mapping), names
 
     def expected(self, number: int, row: Mapping[str, Value]) -> Expected:
-        return Expected(place_of(self.targets[number], row), row, self.whole(row))
+        values_of, whole = self._hashes[number], self.whole(row)
+        values = whole if values_of is None else values_of(row)
+        return Expected(place_of(self.targets[number], row), row, values, whole)
 
 
 def place_of(target: Target, row: Mapping[str, Value]) -> str:
@@ -56,3 +61,9 @@ def place_by_key(target: Target, values: Sequence[KeyValue]) -> str:
         return place_of(target, dict(zip(target.key, values, strict=True)))
     except KeyError:
         return ""
+
+
+def placing_columns(targets: Sequence[Target]) -> set[str]:
+    """The columns that say where rows go in any of these targets."""
+    named = {name for target in targets for name in _PLACEHOLDER.findall(target.place)}
+    return named | {target.user for target in targets if target.user is not None}

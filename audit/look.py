@@ -7,6 +7,8 @@ Both sides are read at different times, so a difference says nothing by itself. 
 3. The keys of every change behind the mark, up to where the topic ends now, are left *undecided*. The row of any other
    key did not change from before the view to after the stores were read, so both must hold the same.
 
+What a store should hold is the table's row itself or what was made from it: `audit.truth` tells.
+
 The first look reads everything and compares digests. Suspects and undecided keys are then looked at again in portions,
 as whole rows, by the same three steps; a key is done as soon as one of its looks was undisturbed.
 """
@@ -16,13 +18,13 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from audit.compare import Found, judge, plain, suspects
+from audit.compare import Expected, Found, LastSaid, judge, plain, suspects
 from audit.compare import digest as digest_of
 from audit.digests import Again, Digests, names_of, to_bytes
-from audit.expected import Maker, place_by_key
+from audit.expected import place_by_key
 from audit.sources import Following, Marking, Opening, Viewed
+from audit.truth import Behind, Truth, Want
 from changes.canonical import Value, compiled
-from changes.envelope import decode_key
 from changes.errors import Rejected, Transient
 from changes.key import Key, key_of
 from changes.record import StoredRow
@@ -47,8 +49,9 @@ Where = tuple[str, str]
 class Finding:
     """One difference, with what is needed to explain and to mend it.
 
-    ``lies`` is the stored row, ``None`` where nothing is stored; ``span`` is how far the topic had been read when
-    it was decided.
+    ``lies`` is the stored row, ``None`` where nothing is stored; ``beyond`` says that it stands under a position which
+    history had not reached. ``span`` is how far the topic had been read when it was decided; ``last`` is the key's last
+    record by then, where the look knew it.
     """
 
     key: Key
@@ -56,6 +59,8 @@ class Finding:
     found: Found
     lies: StoredRow | None
     span: Span
+    beyond: bool = False
+    last: LastSaid | None = None
 
 
 @dataclass
@@ -83,13 +88,14 @@ class Look:
         follower: Following,
         table: str,
         sides: Sequence[Side],
+        truth: Truth,
         *,
         timeout: float,
         keep: int,
         tell: Callable[[str], None],
     ) -> None:
         self._opening, self._marks, self._follower = opening, marks, follower
-        self._table, self.sides = table, sides
+        self._table, self.sides, self._truth = table, sides, truth
         self._timeout, self._keep, self._tell = timeout, keep, tell
         self.digests = Digests()
         self.source_rows = 0
@@ -99,12 +105,13 @@ class Look:
         """The first look. Raises `Transient` where MySQL or Kafka cannot be reached."""
         mark = await self._begin()
         with self._opening(mark.covers) as view:
-            maker = self._maker(view.schema)
-            await asyncio.to_thread(self._digest_source, view, maker)
-        passed = await self._captured(view)
+            await asyncio.to_thread(self._digest_source, view)
+        passed = await self._settled(view)
+        if passed is not None:
+            await asyncio.to_thread(self.digests.want, self._truth.rest())
         for side in self.sides:
-            if await self._ready(side, maker.schema, passed):
-                await self._compare(side, maker.schema)
+            if await self._ready(side, passed):
+                await self._compare(side)
 
     def ask(self, keys: Mapping[Key, Mapping[Where, Sequence[str]]]) -> None:
         """Put these keys in doubt instead of a first look, with places to look at beside their own, by target."""
@@ -134,15 +141,24 @@ class Look:
         await asyncio.to_thread(self._follower.start, mark.ends)
         return mark
 
-    async def _captured(self, view: Viewed) -> Mark | None:
-        """A mark behind all that the view can have seen; without one no store can be judged."""
-        mark = await asyncio.to_thread(self._marks.behind_binlog, view.file, view.offset, self._deadline())
-        if mark is None:
-            for side in self.sides:
-                side.away = side.away or "capture has not read all that MySQL committed"
-        return mark
+    async def _settled(self, view: Viewed) -> Mark | None:
+        """A mark behind all that the view can have seen and all that follows from it; without one no store can be
+        judged."""
 
-    async def _ready(self, side: Side, schema: TableSchema, mark: Mark | None) -> bool:
+        def settle() -> Mark:
+            mark = self._marks.behind_binlog(view.file, view.offset, self._deadline())
+            if mark is None:
+                raise Behind("capture has not read all that MySQL committed")
+            return self._truth.settle(mark, self._deadline())
+
+        try:
+            return await asyncio.to_thread(settle)
+        except Behind as behind:
+            for side in self.sides:
+                side.away = side.away or str(behind)
+            return None
+
+    async def _ready(self, side: Side, mark: Mark | None) -> bool:
         """Whether the side's lane has passed the mark and its store is open."""
         if side.away or mark is None:
             return False
@@ -152,29 +168,24 @@ class Look:
             return False
         try:
             if side.number not in self._opened:
-                await side.sink.open([(side.target, schema)])
+                await side.sink.open([(side.target, self._truth.schema)])
                 self._opened.add(side.number)
         except Transient as error:
             side.away = str(error)
         return not side.away
 
-    def _changed(self, schema: TableSchema) -> Iterator[tuple[bytes, bytes]]:
+    def _changed(self) -> Iterator[tuple[bytes, bytes]]:
         """The keys of every change behind the mark until now, with their values."""
-        for message in self._follower.drain():
-            row = decode_key(message.key() or b"")
-            key = key_of(schema, row)
-            yield key.canonical, names_of(key.values)
+        return self._truth.changed(self._follower.drain())
 
     # -- the first look -------------------------------------------------------------------------------------------
 
-    def _maker(self, schema: TableSchema) -> Maker:
-        return Maker(schema, [side.target for side in self.sides])
-
-    def _digest_source(self, view: Viewed, maker: Maker) -> None:
+    def _digest_source(self, view: Viewed) -> None:
         began = told = time.monotonic()
-        batch: list[tuple[int, bytes, bytes, bytes, bytes]] = []
+        batch: list[Want] = []
+        self._truth.see(view.schema)
         for row in view.rows():
-            batch += maker.wanted(row)
+            batch += self._truth.take(row)
             self.source_rows += 1
             if len(batch) >= _BATCH:
                 self.digests.want(batch)
@@ -184,9 +195,9 @@ class Look:
                     self._tell(f"{self._table}: {self.source_rows} rows, {self.source_rows / (told - began):.0f}/s")
         self.digests.want(batch)
 
-    async def _compare(self, side: Side, schema: TableSchema) -> None:
+    async def _compare(self, side: Side) -> None:
         try:
-            await self._digest_store(side, schema)
+            await self._digest_store(side, self._truth.schema)
         except Transient as error:
             side.away = str(error)
             return
@@ -196,7 +207,7 @@ class Look:
             side.compared += 1
 
         def sift() -> None:
-            self.digests.change(self._changed(schema))
+            self.digests.change(self._changed())
             number = side.number
             found = suspects(
                 self.digests.wanted(number),
@@ -217,7 +228,7 @@ class Look:
         began = told = time.monotonic()
         async for stored in side.sink.rows(side.target, schema):
             side.sink_rows += 1
-            digest = digest_of(values_of(stored.row), stored.hash, stored.mapping)
+            digest = digest_of(values_of(stored.row), stored.hash, stored.mapping, stored.generation)
             key = stored.key
             batch.append(
                 (side.number, key.canonical, to_bytes(stored.place), digest, stored.position, names_of(key.values))
@@ -239,40 +250,60 @@ class Look:
             return
         mark = await self._begin()
         with self._opening(mark.covers) as view:
-            maker = self._maker(view.schema)
-            rows = await asyncio.to_thread(_by_key, view, maker, portion)
-        passed = await self._captured(view)
+            self._truth.see(view.schema)
+            rows = await asyncio.to_thread(self._by_key, view, portion)
+        passed = await self._settled(view)
+        expected: dict[int, dict[bytes, Expected | None]] = {}
         seen: dict[int, Mapping[bytes, Mapping[str, StoredRow | None]]] = {}
         for side in live:
-            if await self._ready(side, maker.schema, passed):
+            if await self._ready(side, passed):
+                expected[side.number] = await asyncio.to_thread(self._expected, side, portion, rows)
                 try:
-                    seen[side.number] = await _read(side, maker, portion, rows)
+                    seen[side.number] = await _read(side, self._truth.schema, portion, expected[side.number])
                 except (Transient, Rejected) as error:
                     side.away = str(error)
         newest = (await asyncio.to_thread(self._marks.newest, self._deadline())).position
-        changed = {key for key, _ in await asyncio.to_thread(lambda: list(self._changed(maker.schema)))}
-        self._decide([one for one in portion if one.key not in changed], maker, rows, seen, newest)
+        changed = {key for key, _ in await asyncio.to_thread(lambda: list(self._changed()))}
+        self._decide([one for one in portion if one.key not in changed], expected, seen, newest)
+
+    def _by_key(self, view: Viewed, portion: Sequence[Again]) -> dict[bytes, Mapping[str, Value]]:
+        """The rows that decide what is expected under the keys of ``portion``, by their own."""
+        wanted = {key.canonical: key for key in (self._truth.row_key(one.whole_key) for one in portion)}
+        found = (
+            (key_of(view.schema, row).canonical, row) for row in view.rows_by([key.values for key in wanted.values()])
+        )
+        return {key: row for key, row in found if key in wanted}
+
+    def _expected(
+        self, side: Side, portion: Sequence[Again], rows: Mapping[bytes, Mapping[str, Value]]
+    ) -> dict[bytes, Expected | None]:
+        return {
+            one.key: self._truth.expected(
+                side.number, one.whole_key, rows.get(self._truth.row_key(one.whole_key).canonical)
+            )
+            for one in portion
+            if side.number in one.places
+        }
 
     def _decide(
         self,
         portion: Sequence[Again],
-        maker: Maker,
-        rows: Mapping[bytes, Mapping[str, Value]],
+        expected: Mapping[int, Mapping[bytes, Expected | None]],
         seen: Mapping[int, Mapping[bytes, Mapping[str, StoredRow | None]]],
         newest: int,
     ) -> None:
         span = self._follower.span
         decided: list[tuple[bytes, int]] = []
         for one in portion:
-            row, key = rows.get(one.key), Key(tuple(one.values), one.key)
             for number in one.places.keys() & seen.keys():
-                side, stored = self.sides[number], seen[number][one.key]
-                expected = None if row is None else maker.expected(number, row)
-                side.compared += expected is not None and stored[expected.place] is not None
-                for place, found in judge(side.target, maker.schema, expected, stored, newest):
+                side, stored, asked = self.sides[number], seen[number][one.key], expected[number][one.key]
+                side.compared += asked is not None and stored[asked.place] is not None
+                for place, found in judge(side.target, self._truth.schema, asked, stored, newest):
                     side.different += 1
                     if len(side.findings) < self._keep:
-                        side.findings.append(Finding(key, place, found, stored[place], span))
+                        lies, last = stored[place], self._truth.last(one.whole_key)
+                        beyond = lies is not None and lies.position > newest
+                        side.findings.append(Finding(one.whole_key, place, found, lies, span, beyond, last))
                 decided.append((one.key, number))
         self.digests.decide(decided)
 
@@ -280,26 +311,20 @@ class Look:
         return time.monotonic() + self._timeout
 
 
-def _by_key(view: Viewed, maker: Maker, portion: Sequence[Again]) -> dict[bytes, Mapping[str, Value]]:
-    wanted = {one.key for one in portion}
-    found = ((maker.key(row).canonical, row) for row in view.rows_by([one.values for one in portion]))
-    return {key: row for key, row in found if key in wanted}
-
-
 async def _read(
-    side: Side, maker: Maker, portion: Sequence[Again], rows: Mapping[bytes, Mapping[str, Value]]
+    side: Side, schema: TableSchema, portion: Sequence[Again], expected: Mapping[bytes, Expected | None]
 ) -> dict[bytes, dict[str, StoredRow | None]]:
     """What the store holds of each key, by place: where it should be, where it was seen, where its key alone says."""
     wanted: list[tuple[str, Key]] = []
     for one in portion:
         if side.number in one.places:
-            row = rows.get(one.key)
+            asked = expected[one.key]
             places = dict.fromkeys((*one.places[side.number], place_by_key(side.target, one.values)))
-            if row is not None:
-                places[maker.expected(side.number, row).place] = None
-            wanted += ((place, Key(tuple(one.values), one.key)) for place in places)
+            if asked is not None:
+                places[asked.place] = None
+            wanted += ((place, one.whole_key) for place in places)
     found: dict[bytes, dict[str, StoredRow | None]] = {}
-    answers = await side.sink.read(side.target, maker.schema, wanted)
+    answers = await side.sink.read(side.target, schema, wanted)
     for (place, key), stored in zip(wanted, answers, strict=True):
         found.setdefault(key.canonical, {})[place] = stored
     return found

@@ -1,22 +1,23 @@
 """Repair: differences become requests to capture, which tells the rows anew by the ordinary way; then an audit again.
 
 Nothing is written to a store from here. A row that lies where it should not comes out as a delete there, for the
-request says where that is; a row under an impossible position may refuse what comes, and then stays a difference.
+request says where that is. A row under an impossible position would refuse what comes: the request names that very
+position, and stores write over it. What was made of a row is told again by enrichment, from its cache.
 """
 
 import asyncio
-import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from audit.compare import plain
 from audit.deep import PATIENT, Audited, Terms, check
-from audit.expected import place_of
+from audit.expected import place_of, placing_columns
 from audit.look import Finding, Side, Where
 from audit.report import Report, Verdict
 from changes.errors import Transient
 from changes.key import Key
+from changes.position import to_text
 from changes.progress import Asked, KeyValue
 from changes.record import StoredRow
 from changes.target import Target
@@ -25,12 +26,11 @@ from streams.capture.requests import send
 from streams.kafka import KafkaUrl
 from streams.marks import Marks
 
-_PLACEHOLDER = re.compile(r"\{([^{}]+)\}")
-
 
 @dataclass(frozen=True)
 class Plan:
-    """What is asked of capture, by table, and the keys and places to be looked at afterwards.
+    """What is asked of capture, and the keys and places to be looked at afterwards, by table (``jobs.embedding`` for
+    what an enricher makes).
 
     ``left_out`` counts the differences that are not asked for: they were too many.
     """
@@ -60,7 +60,7 @@ def planned(
             taken += 1
             misplaced = finding.found.class_ in {"extra", "resurrected"} and finding.lies is not None
             hint = hint_of(side.target, placing, finding.lies, finding.place) if misplaced and finding.lies else {}
-            asked = Asked([plain(value) for value in finding.key.values], hint)
+            asked = Asked([plain(value) for value in finding.key.values], hint, over_of(finding))
             if asked not in rows.setdefault(table, []):
                 rows[table].append(asked)
             where = (side.target.sink, side.target.name)
@@ -68,10 +68,10 @@ def planned(
     return Plan(rows, keys, different - taken)
 
 
-def placing_columns(targets: Sequence[Target]) -> set[str]:
-    """The columns that say where rows go in any of these targets."""
-    named = {name for target in targets for name in _PLACEHOLDER.findall(target.place)}
-    return named | {target.user for target in targets if target.user is not None}
+def over_of(finding: Finding) -> str:
+    """The position that stores are to write over, where they would refuse what comes."""
+    refusing = finding.beyond or finding.found.class_ in {"impossible position", "wrong generation"}
+    return to_text(finding.lies.position) if refusing and finding.lies is not None else ""
 
 
 def hint_of(target: Target, placing: set[str], lies: StoredRow, place: str) -> dict[str, KeyValue]:
@@ -110,8 +110,9 @@ async def repair(
     """
     kafka = KafkaUrl.parse(endpoints["kafka"])
     last = -1
-    for table, rows in plan.rows.items():
-        last = max(last, await asyncio.to_thread(send, kafka, version, table, rows))
+    for name, rows in plan.rows.items():
+        table, _, derived = name.partition(".")
+        last = max(last, await asyncio.to_thread(send, kafka, version, table, rows, derived))
     tell(f"asked capture for {plan.asked} rows")
     marks = Marks(kafka, version)
     try:

@@ -5,7 +5,9 @@ from typing import Literal
 import msgspec
 
 Verdict = Literal["equal", "different", "undecided"]
-Class = Literal["missing", "extra", "altered", "stale", "old mapping", "resurrected", "impossible position"]
+Class = Literal[
+    "missing", "extra", "altered", "stale", "wrong generation", "old mapping", "resurrected", "impossible position"
+]
 
 
 class Difference(msgspec.Struct, frozen=True):
@@ -13,7 +15,8 @@ class Difference(msgspec.Struct, frozen=True):
 
     ``missing``: MySQL has the row, the store has not. ``extra``: the other way, or the row lies in a second place.
     ``resurrected``: an extra row whose last change was its delete. ``altered``: values differ. ``stale``: what is
-    stored was made from an older state of the row. ``old mapping``: written under an earlier declaration.
+    stored was made from an older state of the row. ``wrong generation``: made by an earlier (or no) generation of the
+    model, prompt or code that is declared. ``old mapping``: written under an earlier declaration.
     ``impossible position``: stored under a position that no change of the row explains, so that the guard would
     refuse what comes.
     """

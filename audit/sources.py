@@ -5,6 +5,7 @@ from contextlib import AbstractContextManager
 from typing import Protocol
 
 from changes.canonical import Value
+from changes.envelope import KafkaHeaders
 from changes.progress import Offsets
 from changes.schema import TableSchema
 from streams.follow import Span
@@ -16,6 +17,27 @@ class Keyed(Protocol):
     """A record of a change topic, as far as a look reads it."""
 
     def key(self) -> bytes | None: ...
+
+
+class Recorded(Keyed, Protocol):
+    """A record of an enriched topic."""
+
+    def value(self) -> bytes | None: ...
+    def headers(self) -> KafkaHeaders: ...
+    def partition(self) -> int | None: ...
+    def offset(self) -> int | None: ...
+
+
+class Recording(Protocol):
+    """An enriched topic, followed."""
+
+    @property
+    def topic(self) -> str: ...
+    @property
+    def span(self) -> Span: ...
+    def start(self, ends: Offsets) -> None: ...
+    def drain(self) -> Iterator[Recorded]: ...
+    def close(self) -> None: ...
 
 
 class Marking(Protocol):

@@ -36,6 +36,10 @@ class Follower:
         )
         self._at: dict[int, int] = {}
 
+    @property
+    def topic(self) -> str:
+        return self._topic
+
     def start(self, ends: Offsets) -> None:
         """Go on from ``ends``, from the beginning where they do not name a partition."""
         with _translated(self._topic):

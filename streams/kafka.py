@@ -1,6 +1,7 @@
 """Kafka as this project uses it: where it is, which topics it has, and topics read from end to end."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
+from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -133,7 +134,7 @@ def topic_config(url: KafkaUrl, topic: str) -> dict[str, str]:
 
 def read_topic(
     url: KafkaUrl, topic: str, *, partition: int | None = None, start: Callable[[int, int], int] | None = None
-) -> Iterator[Message]:
+) -> Generator[Message]:
     """Every committed record of a topic from its beginning to where it ends now.
 
     ``start`` gives the first offset wanted of a partition from its (low, high) watermarks. Raises `Transient`
@@ -178,3 +179,10 @@ def read_topic(
         raise classified(error.args[0], f"reading topic `{topic}`") from error
     finally:
         consumer.close()
+
+
+def record_at(url: KafkaUrl, topic: str, partition: int, offset: int) -> Message | None:
+    """One record, or ``None`` where compaction has taken it. Raises `Transient` where the broker cannot be reached."""
+    with closing(read_topic(url, topic, partition=partition, start=lambda low, high: offset)) as records:
+        found = next(records, None)
+    return found if found is not None and found.offset() == offset else None

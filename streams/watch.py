@@ -10,6 +10,7 @@ from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-d
 
 from changes.errors import Transient
 from changes.progress import Offsets, Positions, SnapshotState, fold, internal_topic
+from changes.target import Target
 from changes.topology import Topology
 from streams.capture.journal import TAIL
 from streams.capture.snapshot import executed
@@ -40,10 +41,15 @@ class LaneId:
 def lanes_of(topology: Topology, version: str, sinks: Sequence[str] = ()) -> list[LaneId]:
     """The lanes that a version's targets need, in the order of the file; only those of ``sinks`` where given."""
     topics: dict[tuple[str, str], dict[str, None]] = {}
-    for target in (*topology.targets(version), *topology.derived_targets(version)):
+    for target in topology.every_target(version):
         if not sinks or target.sink in sinks:
             topics.setdefault((target.sink, target.tier.name), {})[topology.topic_of(target)] = None
     return [LaneId(version, sink, tier, tuple(names)) for (sink, tier), names in topics.items()]
+
+
+def lane_of(topology: Topology, target: Target) -> LaneId:
+    """The lane that fills a target, as far as it reads that target's topic."""
+    return LaneId(target.version, target.sink, target.tier.name, (topology.topic_of(target),))
 
 
 def enrichment_of(topology: Topology, version: str) -> LaneId | None:

@@ -86,6 +86,10 @@ class Topology:
             if sink.of is not None
         )
 
+    def every_target(self, version: str) -> tuple[Target, ...]:
+        """Of rows, and of what is made of them."""
+        return (*self.targets(version), *self.derived_targets(version))
+
     def _target(self, version: str, table: TableDecl, sink: SinkDecl) -> Target:
         return Target(
             version=version,

@@ -20,7 +20,7 @@ from enrichers.registry import SPECS
 from enrichers.settings import Settings
 from streams.deliver.lane import group_of
 from streams.deliver.schemas import SchemaBook, UnknownSchema
-from streams.enrich.derive import Plan
+from streams.enrich.derive import plan_of
 from streams.enrich.lanes import Lanes
 from streams.enrich.outlet import Outlet
 from streams.enrich.table import Job, TableWork
@@ -80,17 +80,7 @@ class Enrich:
         for name, decl in declared.enrich.items():
             enricher = SPECS[decl.kind].build(decl, settings)
             self._enrichers.append(enricher)
-            plan = Plan.of(
-                self._version,
-                table,
-                name,
-                self._topology.derived_topic(self._version, table, name),
-                tuple(declared.key),
-                frozenset(declared.columns.personal),
-                decl,
-                enricher.output_columns(),
-            )
-            plans.append((plan, enricher))
+            plans.append((plan_of(self._topology, self._version, table, name, enricher.output_columns()), enricher))
         return TableWork(plans, self._cache, self._outlet, self._schemas.of)
 
     async def run(self, stop: asyncio.Event) -> None:

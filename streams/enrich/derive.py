@@ -6,13 +6,15 @@ from dataclasses import dataclass
 import msgspec
 import xxhash
 
-from changes.canonical import compiled
+from changes.canonical import Value, compiled
 from changes.envelope import Delivered, Headers
 from changes.errors import Misconfigured
 from changes.key import key_json
 from changes.schema import Column, TableSchema
+from changes.topology import Topology
 from changes.topology.model import AnalysisDecl, EmbedDecl
 from enrichers.contract import Made
+from enrichers.inputs import read
 
 Row = Mapping[str, bool | int | float | str | list[float] | None]
 
@@ -35,6 +37,7 @@ class Plan:
     topic: str
     generation: int
     key: tuple[str, ...]
+    reads: tuple[str, ...]
     carry: tuple[str, ...]
     hidden: frozenset[str]
     made: tuple[Column, ...]
@@ -55,7 +58,9 @@ class Plan:
         taken = {*key, *decl.carry} & {column.name for column in made}
         if taken:
             raise Misconfigured(f"`{name}` of `{table}` makes a column `{min(taken)}`, and carries one of that name")
-        return cls(version, table, name, topic, decl.generation, key, tuple(decl.carry), hidden, made)
+        return cls(
+            version, table, name, topic, decl.generation, key, tuple(decl.reads), tuple(decl.carry), hidden, made
+        )
 
     @property
     def published_as(self) -> str:
@@ -68,11 +73,17 @@ class Plan:
         columns = tuple(source.column(column) for column in copied)
         return TableSchema(source.database, self.published_as, (*columns, *self.made), self.key)
 
-    def readable(self, row: Row) -> dict[str, bool | int | float | str | None]:
+    def readable(self, row: Mapping[str, Value]) -> dict[str, bool | int | float | str | None]:
         """``row`` without what must reach no model."""
         return {
-            column: value for column, value in row.items() if column not in self.hidden and not isinstance(value, list)
+            column: value
+            for column, value in row.items()
+            if column not in self.hidden and not isinstance(value, list | bytes)
         }
+
+    def input_hash(self, row: Mapping[str, Value]) -> str:
+        """Of what is read of ``row``: the ``tr-input`` of what is made from it."""
+        return read(self.reads, self.readable(row)).hash
 
     def carried_hash(self, row: Row) -> str:
         """Of the columns that are carried along: a change of theirs is emitted again from the cache."""
@@ -82,6 +93,21 @@ class Plan:
     def state_key(self, key: bytes) -> str:
         """Where the last `Emitted` of a row is remembered."""
         return f"{self.version}:emitted:{self.published_as}:{key.decode()}"
+
+
+def plan_of(topology: Topology, version: str, table: str, name: str, made: tuple[Column, ...] = ()) -> Plan:
+    """The declared plan of one enricher; ``made`` are the columns that it makes, which only emitting needs."""
+    declared = topology.tables[table]
+    return Plan.of(
+        version,
+        table,
+        name,
+        topology.derived_topic(version, table, name),
+        tuple(declared.key),
+        frozenset(declared.columns.personal),
+        declared.enrich[name],
+        made,
+    )
 
 
 class Derived(msgspec.Struct, frozen=True):

@@ -39,6 +39,7 @@ EXIT: Mapping[Verdict, int] = {"equal": OK, "different": INCONSISTENT, "undecide
 @click.option("--table", "tables", multiple=True, help="Only this table; may be given again.")
 @click.option("--sink", "sinks", multiple=True, help="Only this sink; may be given again.")
 @click.option("--deep", is_flag=True, default=True, help="Compare every row by value (the only depth yet).")
+@click.option("--derived/--no-derived", default=True, help="Also what was made of rows: vectors and analyses.")
 @click.option("--timeout", type=Duration(), default="60s", show_default=True, help="How long to wait for each lane.")
 @click.option("--repair", "mend", is_flag=True, help="Have capture tell differing rows anew, and look at them again.")
 @click.option("--cap", type=click.IntRange(1), default=1000, show_default=True, help="The most rows to repair.")
@@ -50,6 +51,7 @@ def check(
     tables: tuple[str, ...],
     sinks: tuple[str, ...],
     deep: bool,
+    derived: bool,
     timeout: float,
     mend: bool,
     cap: int,
@@ -65,12 +67,14 @@ def check(
     known_sinks(topology, chosen, sinks)
     endpoints = endpoints_of(topology, chosen)
     terms = Terms(timeout=timeout, keep=max(cap, LISTED))
-    audited = asyncio.run(deep_check(topology, chosen, endpoints, tables=tables, sinks=sinks, terms=terms, tell=say))
+    audited = asyncio.run(
+        deep_check(topology, chosen, endpoints, tables=tables, sinks=sinks, derived=derived, terms=terms, tell=say)
+    )
     if not mend:
         _print(audited.report, as_json)
         raise SystemExit(EXIT[audited.report.verdict])
     different = sum(result.different for result in audited.report.results)
-    plan = planned(audited.findings, topology.targets(chosen), different=different, cap=cap)
+    plan = planned(audited.findings, topology.every_target(chosen), different=different, cap=cap)
     if dry_run or not plan.asked:
         _print(audited.report, as_json, plan)
         raise SystemExit(EXIT[audited.report.verdict])

@@ -39,8 +39,12 @@ def _show(found: Trace) -> None:
     topic = found.topic
     where = topic.name if topic.offset is None else f"{topic.name} [{topic.partition}] {topic.offset}"
     table.add_row(where, topic.position or "", "deleted" if topic.deleted else topic.row_hash or "nothing", "", "")
+    for made in found.enrichments:
+        table.add_row(made.enricher, made.position or "", made.row_hash or "", "yes" if made.current else "no", "")
     for store in found.stores:
         equal = store.reason if store.equal is None else "yes" if store.equal else "no"
         age = "" if store.age_ms is None else f"{store.age_ms} ms"
-        table.add_row(f"{store.sink} {store.place}", store.position or "", store.row_hash or "no row", equal, age)
+        table.add_row(
+            f"{store.sink} {store.table} {store.place}", store.position or "", store.row_hash or "no row", equal, age
+        )
     Console().print(table)

@@ -12,6 +12,7 @@ from random import Random
 import msgspec
 
 from audit.look import Look, Side
+from audit.truth import RowsTruth, Truth
 from changes import position
 from changes.canonical import Value, row_hash
 from changes.errors import Transient
@@ -241,7 +242,13 @@ def audited(world: World, *, away: bool = False, rounds: int = 8) -> Look:
         )  # type: ignore[arg-type]
         for number, one in enumerate(TARGETS)
     ]
-    look = Look(world.opening, world, MiniFollower(world), "t", sides, timeout=1.0, keep=100, tell=lambda _: None)
+    return looked(world, sides, RowsTruth(TARGETS), rounds)
+
+
+def looked(world: World, sides: list[Side], truth: Truth, rounds: int) -> Look:
+    """The look itself, to its end."""
+    follower = MiniFollower(world)
+    look = Look(world.opening, world, follower, "t", sides, truth, timeout=1.0, keep=100, tell=lambda _: None)
 
     async def run() -> None:
         await look.everything()

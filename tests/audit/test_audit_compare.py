@@ -1,16 +1,20 @@
 """Two sides in order, and what a difference is called."""
 
+from dataclasses import replace
+
+import msgspec
 import pytest
 from audit_model import SCHEMA, TARGETS, stored
 
-from audit.compare import Expected, Found, explained, judge, suspects
-from audit.report import verdict_of
+from audit.compare import Expected, Found, LastSaid, explained, judge, suspects
+from audit.report import Class, verdict_of
 from changes.canonical import row_hash
 
 A, B, C = ((key, b"") for key in (b"a", b"b", b"c"))
 TARGET = TARGETS[0]
 RIGHT = stored(TARGET, 1, (5, 1), 40)
-ASKED = Expected("", RIGHT.row, row_hash(SCHEMA.columns, RIGHT.row))
+HASH = row_hash(SCHEMA.columns, RIGHT.row)
+ASKED = Expected("", RIGHT.row, HASH, HASH)
 
 
 @pytest.mark.parametrize(
@@ -55,20 +59,33 @@ def test_a_missing_row_is_missing_where_it_should_be() -> None:
 
 
 @pytest.mark.parametrize(
-    ("found", "last", "deleted", "class_"),
+    ("found", "last", "class_"),
     [
-        (Found("extra", (), 40), 50, True, "resurrected"),
-        (Found("extra", (), 40), 50, False, "extra"),
-        (Found("extra", (), 40), None, False, "extra"),
-        (Found("altered", ("v",), 40), 40, False, "altered"),
-        (Found("altered", ("v",), 40), 50, False, "stale"),
-        (Found("altered", ("v",), 60), 50, False, "impossible position"),
-        (Found("old mapping", (), 60), 50, False, "impossible position"),
-        (Found("missing"), 50, False, "missing"),
+        (Found("extra", (), 40), LastSaid(50, True), "resurrected"),
+        (Found("extra", (), 40), LastSaid(50, False), "extra"),
+        (Found("extra", (), 40), None, "extra"),
+        (Found("altered", ("v",), 40), LastSaid(40, False), "altered"),
+        (Found("altered", ("v",), 40), LastSaid(50, False), "stale"),
+        (Found("altered", ("v",), 60), LastSaid(50, False), "impossible position"),
+        (Found("old mapping", (), 60), LastSaid(50, False), "impossible position"),
+        (Found("wrong generation", (), 60), LastSaid(50, False), "wrong generation"),
+        (Found("missing"), LastSaid(50, False), "missing"),
     ],
 )
-def test_the_last_record_explains(found: Found, last: int | None, deleted: bool, class_: str) -> None:
-    assert explained(found, last, deleted=deleted) == Found(class_, found.columns, found.position)  # type: ignore[arg-type]
+def test_the_last_record_explains(found: Found, last: LastSaid | None, class_: Class) -> None:
+    assert explained(found, last) == Found(class_, found.columns, found.position)
+
+
+def test_a_generation_that_is_not_the_expected_one_is_the_difference() -> None:
+    older = msgspec.structs.replace(RIGHT, generation=1, hash=5)
+    newer = replace(ASKED, generation=2)
+    assert list(judge(TARGET, SCHEMA, newer, {"": older}, newest=50)) == [("", Found("wrong generation", (), 40))]
+
+
+def test_a_flaw_of_the_topic_is_a_difference_whatever_the_store_holds() -> None:
+    flawed = replace(ASKED, flaw="stale")
+    assert list(judge(TARGET, SCHEMA, flawed, {"": RIGHT}, newest=50)) == [("", Found("stale", (), 40))]
+    assert list(judge(TARGET, SCHEMA, flawed, {"": None}, newest=50)) == [("", Found("stale", (), None))]
 
 
 @pytest.mark.parametrize(

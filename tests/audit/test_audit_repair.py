@@ -12,6 +12,7 @@ from audit.repair import Plan, hint_of, placing_columns, planned, verdict_behind
 from audit.report import Report, Result, Verdict
 from audit.trace import read_key
 from changes.errors import Misconfigured
+from changes.position import to_text
 from changes.progress import Asked
 from streams.follow import Span
 from streams.watch import LaneId
@@ -45,6 +46,14 @@ def test_an_extra_row_is_asked_for_with_the_place_where_it_lies() -> None:
     side, one = finding(1, 1, Found("extra", (), 40), place="2")
     plan = planned({"t": [(side, replace(one, place="2"))]}, TARGETS, different=1, cap=10)
     assert plan.rows == {"t": [Asked([1], {"u": "2"})]}
+
+
+def test_a_row_beyond_history_is_asked_for_with_the_position_to_be_written_over() -> None:
+    side, one = finding(0, 1, Found("extra", (), 40))
+    far = replace(one, beyond=True)
+    assert planned({"t": [(side, far)]}, TARGETS, different=1, cap=10).rows["t"][0].over == to_text(40)
+    named = finding(0, 1, Found("impossible position", (), 40))
+    assert planned({"t": [named]}, TARGETS, different=1, cap=10).rows == {"t": [Asked([1], {}, to_text(40))]}
 
 
 def test_the_columns_that_place_a_row_are_those_of_every_target() -> None:

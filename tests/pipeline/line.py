@@ -76,7 +76,7 @@ class Line:
 
     def check(self) -> Report:
         self.settle()
-        return asyncio.run(check(self.topology, self.version, self.endpoints)).report
+        return asyncio.run(check(self.topology, self.version, self.endpoints, derived=self.enriched)).report
 
     def kill_one(self, rng: Random, servers: Stack | None = None) -> str:
         """SIGKILL a random process of the pipeline, or of ``servers`` too; its name."""
