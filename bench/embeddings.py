@@ -45,7 +45,7 @@ print(json.dumps({"seconds": seconds, "cpu": cpu, "load": loaded, "rss_mb": memo
 
 def texts(count: int) -> list[str]:
     """Rows as they are: titles, paragraphs, and now and then a page; the same ones every time."""
-    rng = random.Random(7)  # noqa: S311
+    rng = random.Random(7)
     lengths = rng.choices((6, 30, 60, 120, 220), weights=(3, 3, 3, 2, 1), k=count)
     words = TEXT.split()
     return [" ".join(rng.choices(words, k=length)) for length in lengths]
@@ -120,7 +120,7 @@ def main() -> None:
             report[name] = round(report["tailrace"][figure] / report["sentence_transformers"][figure], 2)
         pairs = zip(mine, theirs, strict=True)
         report["greatest_difference"] = max(abs(a - b) for x, y in pairs for a, b in zip(x, y, strict=True))
-    print(json.dumps(report, indent=1))  # noqa: T201
+    print(json.dumps(report, indent=1))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,167 @@
+"""Audits of a line under traffic: false alarms, then tamperings found and mended.
+
+``python bench/proof.py [--rows N] [--rate N] [--audits N] [--tamperings N]``: one JSON object on stdout. Servers of its
+own are started and stopped; a fill of 100,000 rows with everything that is made of them takes a quarter of an hour on
+two cores.
+"""
+
+import argparse
+import asyncio
+import json
+import random
+import resource
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from tampering import Spoiler, Where
+
+from audit.deep import Audited, Terms, check
+from audit.repair import planned, repair
+from streams.kafka import KafkaUrl
+from streams.mysql import MysqlUrl
+from streams.watch import enrichment_of, lanes_of, wait
+from tailrace.declared import read_topology
+from tailrace.example.load import load
+from tailrace.example.traffic import Traffic
+from tailrace.pipeline import Pipeline
+from tailrace.stack import Stack
+
+TOPICS = Path(__file__).parents[1] / "topics.yaml"
+TERMS = Terms(timeout=300.0, rounds=12)
+
+
+def say(text: str) -> None:
+    print(f"{time.strftime('%H:%M:%S')} {text}", file=sys.stderr, flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rows", type=int, default=100_000)
+    parser.add_argument("--rate", type=float, default=1000.0, help="changes a second")
+    parser.add_argument("--workers", type=int, default=4, help="connections that write")
+    parser.add_argument("--audits", type=int, default=10)
+    parser.add_argument("--tamperings", type=int, default=100)
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="tailrace-proof-") as folder:
+        stack = Stack(Path(folder) / "stack", report=say)
+        stack.up()
+        try:
+            print(json.dumps(proved(arguments, Path(folder), stack.endpoints()["future"]), indent=2))
+        finally:
+            stack.down()
+
+
+def proved(arguments: argparse.Namespace, folder: Path, endpoints: dict[str, str]) -> dict[str, Any]:
+    topology = read_topology(TOPICS)
+    load(endpoints["mysql"], arguments.rows, 1)
+    spoiler = Spoiler(endpoints, random.Random(7), arguments.tamperings)
+    pipeline = Pipeline(topology, {"future": endpoints}, topics=TOPICS, log_file=folder / "pipeline.log")
+    pipeline.start()
+    try:
+        began = time.monotonic()
+        settle(topology, endpoints, 3600)
+        filled = time.monotonic() - began
+        say(f"filled in {filled:.0f} s")
+        traffic = Traffic(endpoints["mysql"], rate=arguments.rate, seed=3, workers=arguments.workers)
+        traffic.start()
+        try:
+            spoiler.plant()  # behind the start: the traffic writes among the ids that it finds then
+            audits = [figures(audited(topology, endpoints)) for _ in range(arguments.audits)]
+            written = traffic.stats()
+            spoiler.age(arguments.tamperings // 10 + 1)
+            traffic.pause()
+            settle(topology, endpoints, 600)
+            traffic.resume()
+            found = tampering(topology, endpoints, spoiler, arguments.tamperings)
+        finally:
+            traffic.stop()
+        return {
+            "rows": arguments.rows,
+            "seconds_to_fill": round(filled, 1),
+            "changes": written.changes,
+            "changes_a_second": round(written.rate, 1),
+            "audits": audits,
+            "false_differences": sum(one["different"] for one in audits),
+            "undecided_share": max(one["undecided_share"] for one in audits),
+            "tampering": found,
+            "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10,
+        }
+    finally:
+        pipeline.stop()
+
+
+def settle(topology: Any, endpoints: dict[str, str], timeout: float) -> None:
+    mysql, kafka = MysqlUrl.parse(endpoints["mysql"]), KafkaUrl.parse(endpoints["kafka"])
+    told = 0.0
+
+    def progress(waited: Any) -> None:
+        nonlocal told
+        if time.monotonic() - told > 20:
+            told = time.monotonic()
+            say(f"waiting: {waited.waiting} {waited.filling}")
+
+    lanes, enrichment = lanes_of(topology, "future"), enrichment_of(topology, "future")
+    waited = wait(mysql, kafka, lanes, version="future", timeout=timeout, enrichment=enrichment, progress=progress)
+    if not waited.done:
+        raise SystemExit(f"not settled: {waited}")
+
+
+def audited(topology: Any, endpoints: dict[str, str]) -> Audited:
+    done = asyncio.run(check(topology, "future", endpoints, terms=TERMS))
+    say(f"audit: {figures(done)}")
+    return done
+
+
+def figures(done: Audited) -> dict[str, Any]:
+    results = done.report.results
+    rows = sum(result.source_rows for result in results)
+    undecided = sum(result.undecided for result in results)
+    return {
+        "verdict": done.report.verdict,
+        "seconds": done.report.seconds,
+        "keys": rows,
+        "different": sum(result.different for result in results),
+        "undecided": undecided,
+        "undecided_share": undecided / max(rows, 1),
+        "away": sorted({f"{result.sink} {result.table}: {result.reason}" for result in results if result.reason}),
+        "differences": [
+            f"{result.sink} {result.table} {one.class_} {one.key} {one.columns}"
+            for result in results
+            for one in result.differences[:3]
+        ],
+    }
+
+
+def tampering(topology: Any, endpoints: dict[str, str], spoiler: Spoiler, number: int) -> dict[str, Any]:
+    """Spoil, audit, repair, audit again."""
+    spoilt = spoiler.spoil(number)
+    first = audited(topology, endpoints)
+    found: dict[Where, str] = {
+        (result.sink, result.table, int(str(one.key["id"]))): one.class_
+        for result in first.report.results
+        for one in result.differences
+    }
+    different = sum(result.different for result in first.report.results)
+    plan = planned(first.findings, topology.every_target("future"), different=different, cap=10 * number)
+    began = time.monotonic()
+    mended = asyncio.run(repair(topology, "future", endpoints, plan, terms=TERMS))
+    seconds = time.monotonic() - began
+    last = audited(topology, endpoints)
+    return {
+        "made": len(spoilt),
+        "found_with_class_and_key": sum(found.get(where) == class_ for where, class_ in spoilt.items()),
+        "wrongly_classed": {
+            str(where): [class_, found.get(where)] for where, class_ in spoilt.items() if found.get(where) != class_
+        },
+        "found_beside_them": [f"{where}: {class_}" for where, class_ in found.items() if where not in spoilt],
+        "asked": plan.asked,
+        "repair": {"verdict": mended.verdict, "seconds": round(seconds, 2)},
+        "audit_behind": figures(last),
+    }
+
+
+if __name__ == "__main__":
+    main()
