@@ -2,6 +2,8 @@
 
 import asyncio
 import sqlite3
+import subprocess
+import sys
 import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -145,6 +147,30 @@ async def test_an_application_reads_the_view_while_the_sink_writes(stage: Stage,
     assert cursor.fetchall()[0] == (1, 1, "a", "1.50")
     assert reader.execute("PRAGMA journal_mode").fetchone() == ("wal",)
     reader.close()
+
+
+_COUNT = """
+import sqlite3, sys
+connection = sqlite3.connect(f"file:{sys.argv[1]}?mode=rw", uri=True)
+print(connection.execute("SELECT count(*) FROM notes").fetchone()[0])
+connection.close()
+"""
+
+
+async def test_a_second_connection_to_a_file_costs_the_first_nothing(stage: Stage, tmp_path: Path) -> None:
+    """Another process that reads and closes must not think itself alone: it would take the log away."""
+    path = path_of(tmp_path / "users", "1")
+
+    async def count() -> str:
+        reader = await asyncio.create_subprocess_exec(sys.executable, "-c", _COUNT, str(path), stdout=subprocess.PIPE)
+        return (await reader.communicate())[0].decode().strip()
+
+    assert await stage.write(stage.put(1, id=1, user_id=1)) == ["applied"]
+    async with opened(SqliteSink(str(tmp_path / "users"))) as second:
+        assert await second.write(second.put(1, id=2, user_id=1)) == ["applied"]
+        assert await count() == "2"
+        assert await stage.write(stage.put(1, id=3, user_id=1)) == ["applied"]
+        assert await count() == "3", "what was acknowledged is to be seen by whoever opens the file"
 
 
 async def test_reading_makes_no_file(stage: Stage, tmp_path: Path) -> None:

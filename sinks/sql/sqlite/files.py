@@ -153,8 +153,7 @@ async def connected(path: Path, busy: float, *, create: bool) -> aiosqlite.Conne
 def _connect(path: Path, busy: float, create: bool) -> sqlite3.Connection:
     if create:
         make_folder(path.parent)
-        # SQLite would make it readable for all; its log and index files take over this mode.
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+        _create(path)
     connection = sqlite3.connect(
         f"file:{quote(str(path.absolute()))}?mode=rw",
         uri=True,
@@ -170,6 +169,19 @@ def _connect(path: Path, busy: float, create: bool) -> sqlite3.Connection:
         connection.close()
         raise
     return connection
+
+
+def _create(path: Path) -> None:
+    """Make the file where there is none: SQLite would make it readable for all; its log and index take over this mode.
+
+    One that is there is not opened. To close any descriptor of a file drops all locks that a process has on it
+    (fcntl(2)), those of its SQLite connections among them: another process would then take itself for the last one,
+    and remove the log into which they go on writing.
+    """
+    try:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+    except FileExistsError:
+        return
 
 
 def make_folder(folder: Path) -> None:
