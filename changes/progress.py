@@ -10,7 +10,7 @@ import msgspec
 from changes.schema import TableSchema
 
 
-def internal_topic(version: str, name: Literal["positions", "checkpoint", "schemas", "requests", "dlq"]) -> str:
+def internal_topic(version: str, name: Literal["positions", "checkpoint", "schemas", "requests", "dlq", "sums"]) -> str:
     return f"{version}.tailrace.{name}"
 
 
@@ -62,6 +62,7 @@ class Positions(msgspec.Struct, frozen=True):
 
     ``partial`` says that the offsets also hold rows of the transaction after ``ordinal``. ``file`` and ``offset`` are
     where in the binlog the stream stood: all that was logged before is in Kafka. ``requests`` is the checkpoint's.
+    ``sums`` is the end of the sums topic, last offset + 1, of which the same is true as of ``offsets``.
     """
 
     position: str
@@ -76,6 +77,30 @@ class Positions(msgspec.Struct, frozen=True):
     file: str = ""
     offset: int = 0
     requests: int = 0
+    sums: int = 0
+
+
+Bucket = tuple[int, int, int]
+"""The living rows of one bucket of the source: how many, and the sums of the two halves of their hashes."""
+
+
+class TableSums(msgspec.Struct, frozen=True):
+    """One record of ``<version>.tailrace.sums``, keyed by its table: what MySQL holds of it.
+
+    ``buckets`` leaves out those without rows, and is ``None`` while it is not known. ``fingerprint`` is that of the
+    columns that were hashed.
+    """
+
+    table: str
+    fingerprint: str
+    buckets: dict[int, Bucket] | None
+
+
+class SumsStep(msgspec.Struct, frozen=True):
+    """One record of ``<version>.tailrace.sums``, keyed ``step:<number>``: buckets as they are now, by table, of those
+    that changed since the record before."""
+
+    tables: dict[str, dict[int, Bucket]]
 
 
 class PublishedSchema(msgspec.Struct, frozen=True):

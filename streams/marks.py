@@ -18,11 +18,16 @@ _PAUSE = 0.02
 
 @dataclass(frozen=True)
 class Mark:
-    """``ends`` hold every transaction up to ``position``, and nothing of any beyond the first ``covers``."""
+    """``ends`` hold every transaction up to ``position``, and nothing of any beyond the first ``covers``.
+
+    ``sums`` is the end of the sums topic that goes with them. ``whole``: they hold nothing of the next transaction.
+    """
 
     position: int
     covers: int
     ends: Offsets
+    sums: int = 0
+    whole: bool = True
 
 
 class Marks:
@@ -42,6 +47,10 @@ class Marks:
         if mark is None:
             raise Transient("capture has not said how far it is")
         return mark
+
+    def between(self, deadline: float) -> Mark | None:
+        """The newest mark that lies between two transactions; ``None`` where none came in time."""
+        return self._until(lambda record: not record.partial, deadline, drain=True)
 
     def behind_binlog(self, file: str, offset: int, deadline: float) -> Mark | None:
         """A mark whose ends hold all that was logged before ``file``, ``offset``; ``None`` where none came in time."""
@@ -81,7 +90,8 @@ class Marks:
                 taken = self._tail.poll(_PAUSE)
                 last = self._tail.last
                 if last is not None and fits(last) and not (drain and taken == BATCH):
-                    return Mark(int(last.position), last.ordinal + last.partial, dict(self._tail.ends))
+                    covers, ends = last.ordinal + last.partial, dict(self._tail.ends)
+                    return Mark(int(last.position), covers, ends, last.sums, not last.partial)
             except Transient:
                 time.sleep(_PAUSE)
             if time.monotonic() >= deadline:

@@ -7,6 +7,7 @@ from streams.kafka import TopicSpec, compacted
 LAG_DAYS = 7.0
 """The greatest lag that a sink may have: tombstones stay at least so long, and nothing newer is compacted."""
 LARGEST_RECORD = 8 << 20
+SUMS_LAG_MS = 600_000
 
 
 def topic_specs(topology: Topology, version: str) -> list[TopicSpec]:
@@ -29,13 +30,19 @@ def topic_specs(topology: Topology, version: str) -> list[TopicSpec]:
         for table in topology.declared.tables
         for enricher in table.enrich
     ]
-    # small segments that are cleaned soon: this topic is read whole at every start
+    # small segments that are cleaned soon: these topics are read whole at every start
     small = {"segment.bytes": str(16 << 20), "segment.ms": "600000", "min.cleanable.dirty.ratio": "0.1"}
     return [
         *changes,
         *enriched,
         TopicSpec(internal_topic(version, "checkpoint"), 1, {"cleanup.policy": "compact", **small}),
         TopicSpec(internal_topic(version, "schemas"), 1, {"cleanup.policy": "compact"}),
+        # whoever reads this one up to a mark finds what stood there for ten minutes
+        TopicSpec(
+            internal_topic(version, "sums"),
+            1,
+            {"cleanup.policy": "compact", "min.compaction.lag.ms": str(SUMS_LAG_MS), **small},
+        ),
         TopicSpec(
             internal_topic(version, "positions"),
             1,

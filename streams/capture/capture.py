@@ -28,9 +28,11 @@ from streams.capture.emit import (
 from streams.capture.journal import Journal, start_of
 from streams.capture.packets import PacketQueue
 from streams.capture.requests import RequestReader
+from streams.capture.seeding import Counting
 from streams.capture.snapshot import executed
 from streams.capture.standby import stand_by
 from streams.capture.statements import Statement, classify
+from streams.capture.sums import Told
 from streams.describe import collations_of
 from streams.kafka import KafkaUrl, ensure_topics
 from streams.mysql import Connection, MysqlUrl, session
@@ -88,6 +90,10 @@ class Capture:
             return
         checkpoint, states, self._published = self._journal.open()
         try:
+            told = Told()
+            for key, value in self._journal.sums():
+                told.take(key, value)
+            self._counting = Counting(self._topology, self._version, self._mysql, told)
             self._start(checkpoint, states)
         finally:
             self._journal.close()
@@ -115,6 +121,8 @@ class Capture:
             table: states.get(table) or SnapshotState(table, "running", estimate=estimates.get(table, 0))
             for table in self._topology.tables
         }
+        for state in filling.values():
+            self._counting.filling(state)
         inbox = RequestReader(self._kafka, self._version, checkpoint.requests)
         self._chunks = Chunks(self._topology, self._version, self._mysql, inbox, filling, checkpoint.requests)
         source = BinlogConnection(self._mysql, self._executed, server_id=replica_id(self._version))
@@ -127,6 +135,7 @@ class Capture:
             packets.close()
             source.close()
             inbox.close()
+            self._counting.close()
             reader.join(timeout=5)
 
     def _estimates(self, connection: Connection) -> dict[str, int]:
@@ -178,6 +187,7 @@ class Capture:
             partial=partial,
             requests=self._chunks.requests,
         )
+        self._journal.save_sums(self._counting.due())
         self._journal.commit(
             checkpoint,
             ordinal=self._executed.ordinal,
@@ -260,6 +270,7 @@ class Capture:
         elif statement is Statement.DDL:
             self._maps.clear()
             self._plans.clear()
+            self._counting.altered(text)
             self._end()
 
     def _on_xid(self, _: bytes, __: events.Header) -> None:
@@ -313,13 +324,17 @@ class Capture:
         table = plan.schema.table
         now_ms = time.time_ns() // 1_000_000
         moment = self._moment()
+        counted = self._counting.wants(plan)
         for change in events.rows(data, head.type, table_map):
             row = self._rows_of.get(table, 0)
             self._rows_of[table] = row + 1
             self._order += 1
             if row < self._skip.get(table, 0):
                 continue
-            self._write(change_messages(plan, change, moment, row, (self._order, row + 1), now_ms), plan)
+            messages = list(change_messages(plan, change, moment, row, (self._order, row + 1), now_ms))
+            self._write(messages, plan)
+            if counted:
+                self._counting.changed(plan, change, messages)
             self._rows_written += 1
             if self._bytes >= FLUSH_BYTES:
                 self._commit()
@@ -353,7 +368,10 @@ class Capture:
     # -- first fills and requests ---------------------------------------------------------------------------------
 
     def _snapshot_step(self) -> None:
-        joined = self._chunks.step(Standing(self._executed, self._epoch, self._file, self._offset))
+        at = Standing(self._executed, self._epoch, self._file, self._offset)
+        if self._partial is None and not self._skip:
+            self._counting.step(at, self._chunks.states)
+        joined = self._chunks.step(at)
         if joined is None:
             return
         if not self._journal.is_open:
@@ -364,6 +382,7 @@ class Capture:
             self._rows_written += joined.rows
         if joined.state is not None:
             self._journal.save_snapshot(joined.state)
+            self._counting.filling(joined.state)
 
 
 _HANDLERS = {

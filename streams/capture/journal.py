@@ -5,7 +5,7 @@ next commit fails.
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import msgspec
@@ -42,6 +42,8 @@ class Journal:
         self._positions = internal_topic(version, "positions")
         self._checkpoints = internal_topic(version, "checkpoint")
         self._schemas = internal_topic(version, "schemas")
+        self._sums = internal_topic(version, "sums")
+        self._sums_end = 0
         self._ends: Offsets = {}
         self._moved: Offsets = {}
         self._failed: KafkaError | None = None
@@ -82,6 +84,12 @@ class Journal:
         self._ends = read_ends(self._url, self._version)
         return checkpoint, snapshots, published
 
+    def sums(self) -> Iterator[tuple[str, bytes]]:
+        """Key and value of every record of the sums topic; to be read once, behind `open`."""
+        for message in read_topic(self._url, self._sums):
+            self._sums_end = (message.offset() or 0) + 1
+            yield _text(message.key()), message.value() or b""
+
     @property
     def is_open(self) -> bool:
         """Whether a transaction is under way."""
@@ -118,6 +126,10 @@ class Journal:
         key = f"snapshot:{state.table}".encode()
         self._produce(self._checkpoints, key, msgspec.json.encode(state), [], self._checked)
 
+    def save_sums(self, records: Iterable[tuple[str, bytes]]) -> None:
+        for key, value in records:
+            self._produce(self._sums, key.encode(), value, [], self._summed)
+
     def commit(
         self,
         checkpoint: Checkpoint,
@@ -147,6 +159,7 @@ class Journal:
             file=checkpoint.file,
             offset=checkpoint.offset,
             requests=checkpoint.requests,
+            sums=self._sums_end,
         )
         self._produce(self._positions, b"positions", msgspec.json.encode(record), [], self._checked)
         progress = (checkpoint.executed, checkpoint.epoch, checkpoint.partial, checkpoint.requests)
@@ -199,6 +212,11 @@ class Journal:
         topic, partition, offset = message.topic(), message.partition(), message.offset()
         if error is None and topic is not None and partition is not None and offset is not None:
             self._moved[topic, partition] = offset + 1
+
+    def _summed(self, error: KafkaError | None, message: Message) -> None:
+        self._checked(error, message)
+        if error is None:
+            self._sums_end = (message.offset() or 0) + 1
 
     def _checked(self, error: KafkaError | None, _: Message) -> None:
         if error is not None and self._failed is None:
