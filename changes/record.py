@@ -97,3 +97,15 @@ class BucketSum(msgspec.Struct, frozen=True):
 
     def __add__(self, other: "BucketSum") -> "BucketSum":
         return BucketSum(self.count + other.count, self.h1 + other.h1, self.h2 + other.h2)
+
+
+class StoredSums(msgspec.Struct, frozen=True):
+    """What a store holds of a target, as of a position.
+
+    ``sums`` are of the living rows that are stored under that position or an older one, by bucket, without those that
+    are empty. ``beyond`` has the rows and tombstones that are stored under a newer one: (place, the key's canonical
+    bytes) and their bucket. The bytes are empty where the place alone says which row it is.
+    """
+
+    sums: dict[int, BucketSum]
+    beyond: dict[tuple[str, bytes], int]

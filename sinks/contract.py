@@ -10,7 +10,7 @@ from typing import Protocol
 
 from changes.canonical import Value
 from changes.key import Key
-from changes.record import BucketSum, Outcome, Record, StoredRow
+from changes.record import Outcome, Record, StoredRow, StoredSums
 from changes.schema import TableSchema
 from changes.target import Target
 
@@ -44,9 +44,13 @@ class Sink(Protocol):
     ) -> AsyncIterator[StoredRow]:
         """Every living row of a target, or of some of its buckets, in no order, in flat memory."""
 
-    async def sums(self, target: Target, schema: TableSchema) -> dict[int, BucketSum]:
-        """What `rows` would give, counted and its hashes summed by bucket, from the reserved fields alone; in flat
-        memory, within the store where it can. Buckets without rows are left out."""
+    async def sums(self, target: Target, schema: TableSchema, upto: int) -> StoredSums:
+        """What `rows` would give of rows up to the position ``upto``, counted and its hashes summed by bucket, from
+        the reserved fields alone, and which rows and tombstones are stored beyond it. Within the store where it can;
+        in memory flat but for the latter.
+
+        Each (place, key) is looked at once: either it is beyond, or what `sums` has of it is all that was there.
+        """
 
     async def close(self) -> None:
         """Release everything; idempotent, never raises."""

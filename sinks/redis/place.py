@@ -60,6 +60,12 @@ def matches(pattern: str) -> re.Pattern[str]:
     return re.compile("[^:]*".join(map(re.escape, literals)), re.DOTALL)
 
 
+@lru_cache(maxsize=256)
+def stamped(pattern: str) -> re.Pattern[str]:
+    """An expression that matches the same keys as `matches`, and those of their stamps."""
+    return re.compile(f"(?:{re.escape(STAMP_PREFIX)})?{matches(pattern).pattern}", re.DOTALL)
+
+
 def shape(pattern: str) -> str:
     """The pattern without its columns' names: two patterns of one shape would write each other's keys."""
     return _PLACEHOLDER.sub("{}", pattern)

@@ -1,5 +1,6 @@
 """The Redis sink's I/O, over redis.asyncio."""
 
+import re
 from collections.abc import AsyncIterator, Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -12,13 +13,13 @@ from redis.backoff import NoBackoff
 from changes.canonical import halves
 from changes.errors import Misconfigured
 from changes.key import Key, key_of
-from changes.record import BucketSum, Outcome, Record, StoredRow
+from changes.record import BucketSum, Outcome, Record, StoredRow, StoredSums
 from changes.schema import TableSchema
 from changes.target import Target
 from sinks.isolate import isolate
 from sinks.redis import statements
 from sinks.redis.errors import classify
-from sinks.redis.place import glob, matches, shape
+from sinks.redis.place import STAMP_PREFIX, glob, matches, shape, stamped
 
 _PAGE = 1000
 _REMEMBERED = 20_000
@@ -138,32 +139,60 @@ class RedisSink:
                     if row is not None and (among is None or row.key.bucket in among):
                         yield row
 
-    async def sums(self, target: Target, schema: TableSchema) -> dict[int, BucketSum]:
-        """By the stamps of the values that are there; only values without one are fetched."""
-        found: dict[int, BucketSum] = {}
-        async for places in self._places(target):
-            stamps = await self._stamps(places)
-            bare = [place for place, stamp in zip(places, stamps, strict=True) if stamp.bucket < 0]
-            hashes = [(stamp.bucket, stamp.hash) for stamp in stamps if stamp.bucket >= 0]
-            hashes += [(row.key.bucket, row.hash) for row in await self._read(target, schema, bare) if row is not None]
-            for bucket, hash_ in hashes:
-                found[bucket] = found.get(bucket, BucketSum()) + BucketSum(1, *halves(hash_))
+    async def sums(self, target: Target, schema: TableSchema, upto: int) -> StoredSums:
+        """By the stamps, each seen together with whether its value is there; only values without one are fetched.
+
+        A row that was there before has its stamp from before this begins until after it ends, dead or alive: so the
+        walk comes by it.
+        """
+        found = StoredSums({}, {})
+
+        def count(bucket: int, hash_: int) -> None:
+            found.sums[bucket] = found.sums.get(bucket, BucketSum()) + BucketSum(1, *halves(hash_))
+
+        async for keys in self._keys(f"*{glob(target.place)}", stamped(target.place)):
+            rows = [key.removeprefix(STAMP_PREFIX) for key in keys if key.startswith(STAMP_PREFIX)]
+            for place, stamp, there in await self._look(rows):
+                if stamp.position > upto:
+                    found.beyond[place, b""] = stamp.bucket
+                elif there and stamp.bucket >= 0:
+                    count(stamp.bucket, stamp.hash)
+            values = [key for key in keys if not key.startswith(STAMP_PREFIX)]
+            bare = [p for p, s in zip(values, await self._stamps(values), strict=True) if s.bucket < 0]
+            for row in await self._read(target, schema, bare):
+                if row is not None and row.position == 0:  # else it was written meanwhile
+                    count(row.key.bucket, row.hash)
         return found
 
+    async def _look(self, places: Sequence[str]) -> list[tuple[str, statements.Stamp, bool]]:
+        """Each place's stamp, and whether its value is there, as of one moment."""
+        if not places:
+            return []
+        keys = [key for place in places for key in (place, statements.stamp_key(place))]
+        with _translated():
+            answer: list[Any] = await self._client.eval(statements.LOOK, len(keys), *keys)
+        stamps = map(statements.stamp_from, answer[::2])
+        return list(zip(places, stamps, map(bool, answer[1::2]), strict=True))
+
     async def _places(self, target: Target) -> AsyncIterator[list[str]]:
-        """The keys of a target's values, each once, a page at a time.
+        """The keys of a target's values, each once, a page at a time."""
+        async for keys in self._keys(glob(target.place), matches(target.place)):
+            yield keys
+
+    async def _keys(self, pattern: str, exact: "re.Pattern[str]") -> AsyncIterator[list[str]]:
+        """The keys that are of a glob pattern and of an expression, each once, a page at a time.
 
         SCAN gives a key again where the server makes its table of keys smaller meanwhile: of the keys that then share
         the part of it where the scan stands, all of which it gave shortly before. So the last ones are remembered.
         """
-        cursor, pattern = -1, matches(target.place)
+        cursor = -1
         before: set[str] = set()
         lately: set[str] = set()
         while cursor != 0:
             with _translated():
-                cursor, keys = await self._client.scan(max(cursor, 0), match=glob(target.place), count=_PAGE)
+                cursor, keys = await self._client.scan(max(cursor, 0), match=pattern, count=_PAGE)
             found = {key.decode(errors="replace") if isinstance(key, bytes) else key for key in keys}
-            places = [place for place in found - before - lately if pattern.fullmatch(place)]
+            places = [place for place in found - before - lately if exact.fullmatch(place)]
             lately.update(places)
             if len(lately) >= _REMEMBERED:
                 before, lately = lately, set()
@@ -171,6 +200,8 @@ class RedisSink:
                 yield places
 
     async def _stamps(self, places: Sequence[str]) -> list[statements.Stamp]:
+        if not places:
+            return []
         with _translated():
             texts: list[Any] = await self._client.mget([statements.stamp_key(place) for place in places])
         return [statements.stamp_from(text) for text in texts]

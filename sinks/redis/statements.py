@@ -67,6 +67,17 @@ answer[1] = table.concat(letters)
 return answer
 """
 
+LOOK = """
+-- KEYS: a value's key and its stamp's, for each row.
+-- Answers for each its stamp, if it has one, and 1 if it has a value: both as they are at one moment.
+local answer = {}
+for i = 1, #KEYS, 2 do
+  answer[i] = redis.call('GET', KEYS[i + 1])
+  answer[i + 1] = redis.call('EXISTS', KEYS[i])
+end
+return answer
+"""
+
 _decode = msgspec.json.Decoder(dict[str, bool | int | float | str | list[float] | None]).decode
 
 _GENERATION_WIDTH = 5

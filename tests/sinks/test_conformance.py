@@ -15,11 +15,13 @@ from hypothesis import strategies as st
 
 from changes.canonical import halves, row_hash
 from changes.errors import Transient
+from changes.key import key_of
 from changes.position import LAST_GENERATION
-from changes.record import BucketSum, StoredRow
+from changes.record import BucketSum, StoredRow, StoredSums
 from changes.schema import Kind
 from sinks.registry import SPECS
 
+EVER = (1 << 63) - 1
 LONG = "🙂数据" * 100_000
 
 
@@ -178,7 +180,7 @@ async def test_what_was_stored_before_generations_is_of_generation_0(harness: Ha
             (held,) = await stage.all()
             assert (held.row["title"], held.generation, held.position) == ("old", 0, 10)
             assert await stage.held(**row) == held
-            assert await stage.sink.sums(stage.target, stage.schema) == summed([held])
+            assert await stage.sink.sums(stage.target, stage.schema, EVER) == StoredSums(summed([held]), {})
             assert await stage.write(stage.put(9, **row), stage.put(9, **grave)) == ["stale"] * 2
             assert await stage.write(stage.put(10, **row), stage.put(10, **grave)) == ["applied"] * 2
             assert await stage.write(stage.gone(1, generation=1, **row)) == ["applied"]
@@ -196,19 +198,38 @@ def summed(rows: list[StoredRow]) -> dict[int, BucketSum]:
 
 
 async def test_sums_and_buckets_are_of_the_living_rows(stage: Stage) -> None:
-    assert await stage.sink.sums(stage.target, stage.schema) == {}
+    assert await stage.sink.sums(stage.target, stage.schema, EVER) == StoredSums({}, {})
     rows = [{"id": id_, "user_id": id_ % 4, "title": f"t{id_}"} for id_ in range(3000)]
     await stage.write(*(stage.put(10, generation=row["id"] % 3, **row) for row in rows))
     await stage.write(*(stage.gone(20, generation=3, **row) for row in rows[::5]))
     all_ = await stage.all()
     assert len(all_) == 2400
-    sums = await stage.sink.sums(stage.target, stage.schema)
-    assert sums == summed(all_)
-    assert max(max(one.h1, one.h2) for one in sums.values()) > 2**32
+    stored = await stage.sink.sums(stage.target, stage.schema, EVER)
+    assert stored == StoredSums(summed(all_), {})
+    assert max(max(one.h1, one.h2) for one in stored.sums.values()) > 2**32
     some = {row.key.bucket for row in all_[:7]}
     assert await stage.all(some) == [row for row in all_ if row.key.bucket in some]
     assert await stage.all(range(1024)) == all_
     assert await stage.all([]) == []
+
+
+async def test_sums_up_to_a_position_leave_out_and_name_what_is_stored_beyond_it(stage: Stage) -> None:
+    rows = [{"id": id_, "user_id": id_ % 4, "title": f"t{id_}"} for id_ in range(2000)]
+    await stage.write(*(stage.put(10, **row) for row in rows))
+    before = await stage.all()
+    changed, gone, new = rows[:3], rows[3:5], [{"id": 5000 + id_, "user_id": 1, "title": "new"} for id_ in range(2)]
+    await stage.write(*(stage.put(11, before=row, **row | {"title": "other"}) for row in changed))
+    await stage.write(*(stage.gone(11, **row) for row in gone), *(stage.put(12, **row) for row in new))
+    moved = rows[5] | {"user_id": 3}
+    await stage.write(stage.put(11, before=rows[5], **moved))
+    told = [*changed, *gone, *new, rows[5], moved]
+    keys = {key_of(stage.schema, row).canonical for row in told}
+    stored = await stage.sink.sums(stage.target, stage.schema, 10)
+    assert stored.sums == summed([row for row in before if row.key.canonical not in keys])
+    beyond = [(stage.spec.place_of(stage.target, row), key_of(stage.schema, row)) for row in told]
+    assert {
+        (place, key or dict(beyond)[place].canonical): bucket for (place, key), bucket in stored.beyond.items()
+    } == {(place, key.canonical): key.bucket for place, key in beyond}
 
 
 async def test_a_vector_is_kept_bit_for_bit(harness: Harness, name: str) -> None:

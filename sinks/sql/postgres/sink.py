@@ -10,7 +10,7 @@ import asyncpg
 
 from changes.errors import Misconfigured, Rejected, Transient
 from changes.key import Key, key_of
-from changes.record import APPLIED, STALE, BucketSum, Outcome, Record, StoredRow
+from changes.record import APPLIED, STALE, BucketSum, Outcome, Record, StoredRow, StoredSums
 from changes.schema import TableSchema
 from changes.target import Target
 from sinks.fold import fold
@@ -147,13 +147,26 @@ class PostgresSink:
                 async for fields in connection.cursor(text, *arguments, prefetch=_PAGE):
                     yield _stored(table, schema, tuple(fields))
 
-    async def sums(self, target: Target, schema: TableSchema) -> dict[int, BucketSum]:
-        text = statements.statements_of(table_of(target, schema)).sums
+    async def sums(self, target: Target, schema: TableSchema, upto: int) -> StoredSums:
+        table = table_of(target, schema)
+        texts = statements.statements_of(table)
         with _translated():
-            async with self._connected().acquire() as connection:
+            async with (
+                self._connected().acquire() as connection,
+                connection.transaction(isolation="repeatable_read", readonly=True),
+            ):
                 # As long as a large table takes.
-                found = await connection.fetch(text, timeout=_LONGEST)
-        return {bucket: BucketSum(count, int(h1), int(h2)) for bucket, count, h1, h2 in found}
+                found = await connection.fetch(texts.sums, upto, timeout=_LONGEST)
+                buried = await connection.fetch(statements.BURIED_BEYOND, target.name, upto)
+                # A row that this transaction sees stays where it is for as long as it lasts.
+                places = [place for *_, beyond in found for place in beyond or ()]
+                rows = await connection.fetch(texts.beyond, places) if places else []
+        beyond = {("", bytes(key)): int(bucket) for key, bucket in buried}
+        for *values, bucket in rows:
+            key = {column.name: value_of(column, value) for column, value in zip(table.key, values, strict=True)}
+            beyond["", key_of(schema, key).canonical] = bucket
+        sums = {bucket: BucketSum(count, int(h1), int(h2)) for bucket, count, h1, h2, _ in found if count}
+        return StoredSums(sums, beyond)
 
     async def close(self) -> None:
         pool, self._pool = self._pool, None

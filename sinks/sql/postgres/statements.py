@@ -36,13 +36,20 @@ when it was made: it goes by the indexes."""
 
 _STORED, _BURIED, _GIVEN = "(t._tr_gen, t._tr_pos)", "(d.gen, d.pos)", "(u._tr_gen, u._tr_pos)"
 
+_UPTO = "WHERE _tr_pos <= $1"
+
+BURIED_BEYOND = f"SELECT key, bucket FROM {SIDE_TABLE} WHERE target = $1 AND pos > $2"
+"""The tombstones of a target behind a position."""
+
 
 @dataclass(frozen=True)
 class Statements:
     """The texts for one table. ``forget`` forgets the positions of rows and tombstones that are stored under exactly
     those given. ``upsert`` and ``delete`` return the ordinals, from 1, of the records that landed;
     ``read`` the ordinal of each key found before what ``scan`` returns: the columns, position, hash halves, mapping,
-    generation; ``some`` is ``scan`` for an array of buckets. ``sums`` returns bucket, count and sums as text.
+    generation; ``some`` is ``scan`` for an array of buckets. ``sums`` binds a position, and returns for each bucket
+    count and sums as text of the rows up to it, and the places in the table of those beyond it; ``beyond`` binds such
+    places and returns key and bucket of each.
     """
 
     forget: str
@@ -52,12 +59,14 @@ class Statements:
     scan: str
     some: str
     sums: str
+    beyond: str
 
 
 @lru_cache(maxsize=256)
 def statements_of(table: Table) -> Statements:
     selected = [readable(column, f"t.{quote(column.name)}") for column in table.columns]
     shown = ", ".join((*selected, "t._tr_pos", "t._tr_h1", "t._tr_h2", "t._tr_map", "t._tr_gen"))
+    shown_key = [readable(column, f"t.{quote(column.name)}") for column in table.key]
     scan = f"SELECT {shown} FROM {base(table)} AS t"
     return Statements(
         forget=_forget(table),
@@ -67,7 +76,12 @@ def statements_of(table: Table) -> Statements:
         scan=scan,
         some=f"{scan} WHERE t._tr_bucket = ANY ($1::integer[])",
         sums=(
-            f"SELECT _tr_bucket, count(*), sum(_tr_h1)::text, sum(_tr_h2)::text FROM {base(table)} GROUP BY _tr_bucket"
+            f"SELECT _tr_bucket, count(*) FILTER ({_UPTO}), sum(_tr_h1) FILTER ({_UPTO})::text,"
+            f" sum(_tr_h2) FILTER ({_UPTO})::text, array_agg(ctid) FILTER (WHERE _tr_pos > $1)"
+            f" FROM {base(table)} GROUP BY _tr_bucket"
+        ),
+        beyond=(
+            f"SELECT {', '.join((*shown_key, 't._tr_bucket'))} FROM {base(table)} AS t WHERE t.ctid = ANY ($1::tid[])"
         ),
     )
 

@@ -13,7 +13,7 @@ from typing import Any
 import aiosqlite
 
 from changes.key import Key, key_of
-from changes.record import APPLIED, STALE, BucketSum, Outcome, Record, StoredRow
+from changes.record import APPLIED, STALE, BucketSum, Outcome, Record, StoredRow, StoredSums
 from changes.schema import TableSchema
 from changes.target import Target
 from sinks.fold import fold
@@ -147,14 +147,14 @@ class SqliteSink:
                     async for fields in cursor:
                         yield _stored(table, schema, place_in(path), fields)
 
-    async def sums(self, target: Target, schema: TableSchema) -> dict[int, BucketSum]:
+    async def sums(self, target: Target, schema: TableSchema, upto: int) -> StoredSums:
+        """Each file as it is at one moment."""
         table = table_of(target, schema)
-        found: dict[int, BucketSum] = {}
+        found = StoredSums({}, {})
         for path in walk(self._folder):
             async with _reading(path, self._busy) as connection:
-                if await _columns(connection, table.target.place):
-                    for bucket, *sums in await connection.execute_fetchall(statements.sums(table)):
-                        found[bucket] = found.get(bucket, BucketSum()) + BucketSum(*sums)
+                await connection.execute("BEGIN")
+                await _sum(connection, table, schema, upto, place_in(path), found)
         return found
 
     async def close(self) -> None:
@@ -191,6 +191,22 @@ async def _store(connection: aiosqlite.Connection, part: Bound, now: int) -> lis
         if rows:
             await connection.executemany(statement, rows)
     return [part.indices[index] for index in landing]
+
+
+async def _sum(
+    connection: aiosqlite.Connection, table: Table, schema: TableSchema, upto: int, place: str, found: StoredSums
+) -> None:
+    """Add what one file holds."""
+    if await _columns(connection, table.target.place):
+        for bucket, *sums in await connection.execute_fetchall(statements.sums(table), (upto,)):
+            found.sums[bucket] = found.sums.get(bucket, BucketSum()) + BucketSum(*sums)
+        for *values, bucket in await connection.execute_fetchall(statements.beyond(table), (upto,)):
+            key = {column.name: value_of(column, value) for column, value in zip(table.key, values, strict=True)}
+            found.beyond[place, key_of(schema, key).canonical] = bucket
+    if await _names(connection, statements.SIDE_TABLE):
+        wanted = (table.target.name, upto)
+        for grave, bucket in await connection.execute_fetchall(statements.BURIED_BEYOND, wanted):
+            found.beyond[place, grave] = bucket
 
 
 async def _columns(connection: aiosqlite.Connection, place: str) -> list[str]:

@@ -100,8 +100,20 @@ def scan(table: Table, found: Collection[str], *, some: bool = False) -> str:
 
 
 def sums(table: Table) -> str:
-    """For each bucket: itself, how many rows, the sums of their hashes' halves."""
-    return f"SELECT _tr_bucket, count(*), sum(_tr_h1), sum(_tr_h2) FROM {base(table)} GROUP BY _tr_bucket"
+    """For each bucket, of the rows up to a position: itself, how many rows, the sums of their hashes' halves."""
+    return (
+        f"SELECT _tr_bucket, count(*), sum(_tr_h1), sum(_tr_h2) FROM {base(table)} WHERE _tr_pos <= ?"
+        " GROUP BY _tr_bucket"
+    )
+
+
+def beyond(table: Table) -> str:
+    """Key and bucket of each row behind a position."""
+    return f"SELECT {', '.join(quoted(table.key))}, _tr_bucket FROM {base(table)} WHERE _tr_pos > ?"
+
+
+BURIED_BEYOND = f"SELECT key, bucket FROM {SIDE_TABLE} WHERE target = ? AND pos > ?"
+"""The tombstones of a target behind a position."""
 
 
 def plan(table: Table, found: Sequence[str], view: Sequence[str]) -> list[str]:
