@@ -1,4 +1,5 @@
-"""The deep audit: every row of every store compared with MySQL by value, while writes go on."""
+"""An audit of a version while writes go on: deep, every row of every store compared with MySQL by value, or quick, by
+what capture and the stores have summed."""
 
 import asyncio
 import time
@@ -6,12 +7,14 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Literal
 
 import msgspec
 
 from audit.compare import LastSaid, differing, explained, named
 from audit.derived import DerivedTruth
 from audit.look import Finding, Look, Side, Where
+from audit.quick import Counts, Quick
 from audit.report import LISTED, Difference, Report, Result, overall, verdict_of
 from audit.truth import RowsTruth, Truth
 from changes.canonical import Value
@@ -73,11 +76,12 @@ async def check(
     sinks: Sequence[str] = (),
     keys: Keys | None = None,
     derived: bool = True,
+    depth: Literal["quick", "deep"] = "deep",
     terms: Terms = PATIENT,
     tell: Callable[[str], None] = lambda _: None,
 ) -> Audited:
     """Audit what is asked for; everything where nothing is said, only ``keys`` where they are given. Without
-    ``derived`` what was made of rows is left out.
+    ``derived``, and where ``depth`` is quick, what was made of rows is left out.
 
     ``tell`` gets progress for people. Raises `Transient` where MySQL or Kafka cannot be reached; a store that cannot
     be is *undecided*.
@@ -85,7 +89,7 @@ async def check(
     began = time.monotonic()
     chosen = [
         target
-        for target in (topology.every_target(version) if derived else topology.targets(version))
+        for target in (topology.every_target(version) if derived and depth == "deep" else topology.targets(version))
         if (not tables or target.source in tables)
         and (not sinks or target.sink in sinks)
         and (keys is None or target.table in keys)
@@ -102,7 +106,11 @@ async def check(
             opened[name] = SPECS[name].build(endpoints[SPECS[name].endpoint])
             stack.push_async_callback(opened[name].close)
         mark = await asyncio.to_thread(marks.newest, time.monotonic() + terms.timeout)
-        audit = _Audit(topology, version, mysql, kafka, marks, SchemaBook(kafka, version), terms, tell)
+        book = SchemaBook(kafka, version)
+        counts = Counts.of(kafka, version, book) if depth == "quick" else None
+        if counts is not None:
+            stack.callback(counts.close)
+        audit = _Audit(topology, version, mysql, kafka, marks, book, counts, terms, tell)
         for name in dict.fromkeys(target.table for target in chosen):
             sides = [
                 Side(number, target, opened[target.sink], lane_of(topology, target))
@@ -115,13 +123,13 @@ async def check(
             findings[name] = [(side, finding) for side in sides for finding in side.findings]
     seconds = round(time.monotonic() - began, 3)
     position = to_text(mark.position)
-    report = Report(overall(results), version, position, "deep" if keys is None else "keys", seconds, results)
+    report = Report(overall(results), version, position, depth if keys is None else "keys", seconds, results)
     return Audited(report, findings)
 
 
 @dataclass(frozen=True)
 class _Audit:
-    """What the audits of a version's tables share."""
+    """What the audits of a version's tables share. ``counts`` are capture's, for a quick one."""
 
     topology: Topology
     version: str
@@ -129,6 +137,7 @@ class _Audit:
     kafka: KafkaUrl
     marks: Marks
     schemas: SchemaBook
+    counts: Counts | None
     terms: Terms
     tell: Callable[[str], None]
 
@@ -162,10 +171,23 @@ class _Audit:
             )
             stack.callback(look.digests.close)
             if await asyncio.to_thread(self.marks.filled, target.source, time.monotonic() + terms.timeout):
-                if keys is None:
-                    await look.everything()
-                else:
+                if keys is not None:
                     look.ask(keys)
+                elif self.counts is not None:
+                    quick = Quick(
+                        look,
+                        opening,
+                        truth,
+                        self.marks,
+                        follower,
+                        self.counts,
+                        self.kafka,
+                        timeout=terms.timeout,
+                        tell=self.tell,
+                    )
+                    await quick.run(terms.rounds)
+                else:
+                    await look.everything()
                 await look.again(terms.rounds)
             else:
                 for side in sides:
@@ -253,5 +275,5 @@ def _result(side: Side, look: Look) -> Result:
         undecided=undecided,
         different=side.different,
         differences=differences,
-        reason=side.away,
+        reason=side.away or side.note,
     )

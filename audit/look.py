@@ -65,13 +65,15 @@ class Finding:
 
 @dataclass
 class Side:
-    """One target under audit. ``away`` says why its store cannot be read, where it cannot."""
+    """One target under audit. ``away`` says why its store cannot be read, where it cannot; ``note`` what else is to be
+    known of the verdict."""
 
     number: int
     target: Target
     sink: Sink
     lane: LaneId
     away: str = ""
+    note: str = ""
     sink_rows: int = 0
     compared: int = 0
     different: int = 0
@@ -110,7 +112,7 @@ class Look:
         if passed is not None:
             await asyncio.to_thread(self.digests.want, self._truth.rest())
         for side in self.sides:
-            if await self._ready(side, passed):
+            if await self.ready(side, passed):
                 await self._compare(side)
 
     def ask(self, keys: Mapping[Key, Mapping[Where, Sequence[str]]]) -> None:
@@ -158,7 +160,7 @@ class Look:
                 side.away = side.away or str(behind)
             return None
 
-    async def _ready(self, side: Side, mark: Mark | None) -> bool:
+    async def ready(self, side: Side, mark: Mark | None) -> bool:
         """Whether the side's lane has passed the mark and its store is open."""
         if side.away or mark is None:
             return False
@@ -256,7 +258,7 @@ class Look:
         expected: dict[int, dict[bytes, Expected | None]] = {}
         seen: dict[int, Mapping[bytes, Mapping[str, StoredRow | None]]] = {}
         for side in live:
-            if await self._ready(side, passed):
+            if await self.ready(side, passed):
                 expected[side.number] = await asyncio.to_thread(self._expected, side, portion, rows)
                 try:
                     seen[side.number] = await _read(side, self._truth.schema, portion, expected[side.number])

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Literal
 
 import click
 import msgspec
@@ -38,7 +39,8 @@ EXIT: Mapping[Verdict, int] = {"equal": OK, "different": INCONSISTENT, "undecide
 @version_option
 @click.option("--table", "tables", multiple=True, help="Only this table; may be given again.")
 @click.option("--sink", "sinks", multiple=True, help="Only this sink; may be given again.")
-@click.option("--deep", is_flag=True, default=True, help="Compare every row by value (the only depth yet).")
+@click.option("--quick", "depth", flag_value="quick", help="Compare counts and sums; look at rows where they differ.")
+@click.option("--deep", "depth", flag_value="deep", default=True, help="Compare every row by value (the default).")
 @click.option("--derived/--no-derived", default=True, help="Also what was made of rows: vectors and analyses.")
 @click.option("--timeout", type=Duration(), default="60s", show_default=True, help="How long to wait for each lane.")
 @click.option("--repair", "mend", is_flag=True, help="Have capture tell differing rows anew, and look at them again.")
@@ -50,7 +52,7 @@ def check(
     version: str | None,
     tables: tuple[str, ...],
     sinks: tuple[str, ...],
-    deep: bool,
+    depth: Literal["quick", "deep"],
     derived: bool,
     timeout: float,
     mend: bool,
@@ -58,7 +60,7 @@ def check(
     dry_run: bool,
     as_json: bool,
 ) -> None:
-    """Compare every row of every store with MySQL, while writes go on."""
+    """Compare every store with MySQL, while writes go on. Quick leaves out what was made of rows."""
     topology = read_topology(topics)
     chosen = one_version(topology, version)
     for table in tables:
@@ -68,7 +70,17 @@ def check(
     endpoints = endpoints_of(topology, chosen)
     terms = Terms(timeout=timeout, keep=max(cap, LISTED))
     audited = asyncio.run(
-        deep_check(topology, chosen, endpoints, tables=tables, sinks=sinks, derived=derived, terms=terms, tell=say)
+        deep_check(
+            topology,
+            chosen,
+            endpoints,
+            tables=tables,
+            sinks=sinks,
+            derived=derived,
+            depth=depth,
+            terms=terms,
+            tell=say,
+        )
     )
     if not mend:
         _print(audited.report, as_json)

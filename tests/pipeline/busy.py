@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import asyncpg
 import redis
@@ -25,10 +26,19 @@ class Busy:
     """A line with traffic on it, and with rows that only the tests write."""
 
     line: Line
+    traffic: Traffic
 
-    def audit(self, *tables: str) -> Audited:
-        one = self.line
-        return asyncio.run(check(one.topology, one.version, one.endpoints, tables=tables, derived=one.enriched))
+    def settle(self) -> None:
+        """Wait, without traffic, until every store has what is committed."""
+        self.traffic.pause()
+        self.line.settle()
+        self.traffic.resume()
+
+    def audit(self, *tables: str, depth: Literal["quick", "deep"] = "deep") -> Audited:
+        one, derived = self.line, self.line.enriched
+        return asyncio.run(
+            check(one.topology, one.version, one.endpoints, tables=tables, derived=derived, depth=depth)
+        )
 
     def planned(self, audited: Audited) -> Plan:
         different = sum(result.different for result in audited.report.results)
@@ -72,7 +82,7 @@ def busy_line(folder: Path, *, rows: int, rate: float, enriched: bool = False) -
             traffic = Traffic(running.endpoints["mysql"], rate=rate, seed=3, ledger=True)
             traffic.start()
             try:
-                yield Busy(running)
+                yield Busy(running, traffic)
             finally:
                 traffic.stop()
     finally:
