@@ -1,8 +1,8 @@
 """The quick audit of one table's rows: sums first, and rows only where these differ.
 
 Capture counts what MySQL holds; each store sums what it holds. Both are compared as of one mark (`audit.tally`),
-without a look at MySQL. Buckets that differ are opened: the store's rows against the topic's last records name suspects,
-and those are looked at as whole rows, in MySQL too, by `Look.again`, which alone names a difference.
+without a look at MySQL. Buckets that differ are opened: the store's rows against the topic's last records name
+suspects, and those are looked at as whole rows, in MySQL too, by `Look.again`, which alone names a difference.
 
 What sums cannot show: a value that was edited in a store without its hash, a row that lies in another place under the
 same hash, another mapping. Deep audits show these. A store that may drop rows has no sums to compare: a random sample
@@ -20,7 +20,7 @@ from audit.compare import plain
 from audit.expected import place_of
 from audit.look import Look, Side
 from audit.sources import Opening
-from audit.tally import Behind, State, differing
+from audit.tally import Behind, State, tally
 from changes.canonical import BUCKETS, Value, compiled
 from changes.envelope import Delivered, Headers, decode, decode_key, headers_from
 from changes.errors import Transient
@@ -115,7 +115,8 @@ class Quick:
     async def run(self, rounds: int) -> None:
         """Compare, open, and look again ``rounds`` times at most at what is in doubt. Raises `Transient` where MySQL
         or Kafka cannot be reached."""
-        sides = self._look.sides
+        mirrors = [side for side in self._look.sides if side.target.keep == "mirror"]
+        sides, whole = self._look.sides, False
         for attempt in range(ATTEMPTS):
             with self._opening(0) as view:
                 schema = view.schema
@@ -127,11 +128,15 @@ class Quick:
                 return
             asked = await self._open(schema, open_, every=attempt > 0) if open_ else {}
             await self._look.again(rounds)
-            if not open_:
-                return
             self._explain(asked)
             sides = [side for side in sides if side.number in open_]
-        self._complain(open_)
+            whole = not sides
+            if whole:
+                break
+        if not whole:
+            self._complain(open_)
+        for side in mirrors:  # looks at rows have counted theirs once more
+            side.compared = 0 if side.away else self._look.source_rows
 
     # -- sums -----------------------------------------------------------------------------------------------------
 
@@ -147,7 +152,8 @@ class Quick:
         self._seen = set()
         self._behind = {side.number: Behind(side.target) for side in sides}
         total = sum(rows for rows, _, _ in source.values())
-        self._look.source_rows = total
+        if first:
+            self._look.source_rows = total
         found: dict[int, set[int]] = {}
         for side in sides:
             if not await self._look.ready(side, schema, mark):
@@ -162,10 +168,10 @@ class Quick:
                 side.away = str(error)
                 continue
             await asyncio.to_thread(self._drain, schema)
-            found[side.number] = differing(source, stored, self._behind[side.number])
+            result = tally(source, stored, self._behind[side.number])
+            found[side.number] = result.differing
             if first:
-                side.sink_rows = sum(one.count for one in stored.sums.values())
-                side.compared = sum(rows for bucket, (rows, _, _) in source.items() if bucket not in found[side.number])
+                side.sink_rows = result.rows
         return found
 
     def _marked(self) -> tuple[Mark, dict[int, Bucket]] | None:

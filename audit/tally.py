@@ -58,13 +58,22 @@ class Behind:
         self.touched |= {(place, key), (place, b"")}
 
 
-def differing(source: Mapping[int, Bucket], stored: StoredSums, behind: Behind) -> set[int]:
-    """The buckets in which the sides differ; those among them where nobody can tell from here."""
+@dataclass(frozen=True)
+class Tally:
+    """The buckets in which the sides differ, those among them where nobody can tell from here; and how many rows the
+    store had at the mark, as far as the topic tells it of those that it has taken up changes of."""
+
+    differing: set[int]
+    rows: int
+
+
+def tally(source: Mapping[int, Bucket], stored: StoredSums, behind: Behind) -> Tally:
     left = {bucket: BucketSum(*numbers) for bucket, numbers in source.items()}
-    found = set(behind.unsure)
+    found, rows = set(behind.unsure), sum(one.count for one in stored.sums.values())
     for spot, bucket in stored.beyond.items():
         hash_ = behind.had.get(spot)
         if hash_ is not None:
+            rows += 1
             high, low = halves(hash_)
             left[bucket] = left.get(bucket, BucketSum()) + BucketSum(-1, -high, -low)
         elif spot not in behind.touched:
@@ -73,4 +82,4 @@ def differing(source: Mapping[int, Bucket], stored: StoredSums, behind: Behind) 
     for bucket in left.keys() | stored.sums.keys():
         if left.get(bucket, nothing) != stored.sums.get(bucket, nothing):
             found.add(bucket)
-    return found
+    return Tally(found, rows)

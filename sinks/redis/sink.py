@@ -129,15 +129,15 @@ class RedisSink:
     ) -> AsyncIterator[StoredRow]:
         among = None if buckets is None else frozenset(buckets)
         async for places in self._places(target):
-            wanted = places
+            wanted, bare = places, set[str]()
             if among is not None:
                 # A value without a stamp may be in any.
-                stamps = await self._stamps(places)
-                wanted = [p for p, s in zip(places, stamps, strict=True) if s.bucket < 0 or s.bucket in among]
-            if wanted:
-                for row in await self._read(target, schema, wanted):
-                    if row is not None and (among is None or row.key.bucket in among):
-                        yield row
+                stamps = list(zip(places, await self._stamps(places), strict=True))
+                bare = {place for place, stamp in stamps if stamp.bucket < 0}
+                wanted = [place for place, stamp in stamps if place in bare or stamp.bucket in among]
+            for row in await self._read(target, schema, wanted):
+                if row is not None and (among is None or row.place not in bare or row.key.bucket in among):
+                    yield row
 
     async def sums(self, target: Target, schema: TableSchema, upto: int) -> StoredSums:
         """By the stamps, each seen together with whether its value is there; only values without one are fetched.
