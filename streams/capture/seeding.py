@@ -113,11 +113,17 @@ class Counting:
         if key_of is None:
             key_of = self._keys[plan.fingerprint] = key_hash(plan.schema)
         before, after = change
+        old = None if before is None else key_of(before)
+        new = old
+        if after is None:
+            new = None
+        elif before is None or len(messages) > 1:  # an update that keeps the key is one record
+            new = key_of(after)
         self._ledger.change(
             plan.schema.table,
-            None if before is None else key_of(before),
+            old,
             None if before is None else plan.hash_row(before),
-            None if after is None else key_of(after),
+            new,
             None if after is None else messages[-1].headers.hash,
         )
 
