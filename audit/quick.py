@@ -21,6 +21,7 @@ from audit.expected import place_of
 from audit.look import Look, Side
 from audit.sources import Opening
 from audit.tally import Behind, State, tally
+from audit.truth import Truth
 from changes.canonical import BUCKETS, Value, compiled
 from changes.envelope import Delivered, Headers, decode, decode_key, headers_from
 from changes.errors import Transient
@@ -54,8 +55,8 @@ class Counts:
     _hashes: dict[str, Callable[[Mapping[str, Value]], int]] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, kafka: KafkaUrl, version: str) -> "Counts":
-        return cls(SumsTail(kafka, version), SchemaBook(kafka, version))
+    def of(cls, kafka: KafkaUrl, version: str, book: SchemaBook) -> "Counts":
+        return cls(SumsTail(kafka, version), book)
 
     def hash_of(self, table: str, fingerprint: str, row: Mapping[str, Value]) -> int | None:
         """The row's hash by its published schema; ``None`` where values are missing or the schema is."""
@@ -96,6 +97,7 @@ class Quick:
         self,
         look: Look,
         opening: Opening,
+        truth: Truth,
         marks: Marks,
         follower: Follower,
         counts: Counts,
@@ -104,8 +106,9 @@ class Quick:
         timeout: float,
         tell: Callable[[str], None],
     ) -> None:
-        self._look, self._opening, self._marks, self._follower, self._counts = look, opening, marks, follower, counts
-        self._kafka, self._timeout, self._tell = kafka, timeout, tell
+        self._look, self._opening, self._truth, self._counts = look, opening, truth, counts
+        self._marks, self._follower, self._kafka = marks, follower, kafka
+        self._timeout, self._tell = timeout, tell
         (self._topic,) = look.sides[0].lane.topics
         self._table = look.sides[0].target.table
         self._seen: set[bytes] = set()
@@ -119,7 +122,7 @@ class Quick:
         sides, whole = self._look.sides, False
         for attempt in range(ATTEMPTS):
             with self._opening(0) as view:
-                schema = view.schema
+                self._truth.see(schema := view.schema)
             found = await self._compared(schema, sides, first=not attempt)
             open_ = {number: some - self._explained.get(number, set()) for number, some in found.items()}
             open_ = {number: some for number, some in open_.items() if some}
@@ -156,7 +159,7 @@ class Quick:
             self._look.source_rows = total
         found: dict[int, set[int]] = {}
         for side in sides:
-            if not await self._look.ready(side, schema, mark):
+            if not await self._look.ready(side, mark):
                 continue
             try:
                 if side.target.keep == "cache":

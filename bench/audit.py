@@ -144,7 +144,7 @@ def _summary(runs: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)  # noqa: T201
+    print(text, file=sys.stderr, flush=True)
 
 
 def main() -> None:
@@ -154,7 +154,7 @@ def main() -> None:
     parser.add_argument("--table", default="jobs", choices=sorted(generate.TABLES))
     parser.add_argument("--rounds", type=int, default=3)
     given = parser.parse_args()
-    print(json.dumps(quick_deep(given.rows, given.table, given.rounds), indent=1))  # noqa: T201
+    print(json.dumps(quick_deep(given.rows, given.table, given.rounds), indent=1))
 
 
 if __name__ == "__main__":

@@ -36,9 +36,7 @@ class Busy:
 
     def audit(self, *tables: str, depth: Literal["quick", "deep"] = "deep") -> Audited:
         one, derived = self.line, self.line.enriched
-        return asyncio.run(
-            check(one.topology, one.version, one.endpoints, tables=tables, derived=derived, depth=depth)
-        )
+        return asyncio.run(check(one.topology, one.version, one.endpoints, tables=tables, derived=derived, depth=depth))
 
     def planned(self, audited: Audited) -> Plan:
         different = sum(result.different for result in audited.report.results)
