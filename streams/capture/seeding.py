@@ -43,8 +43,8 @@ def key_hash(schema: TableSchema) -> Callable[[Mapping[str, Value]], int]:
     return compiled([schema.column(name) for name in schema.key])
 
 
-def summed(view: View, leave_out: Collection[int], rest: Callable[[float], None] = time.sleep) -> Counts:
-    """The rows of a view but for those with these keys."""
+def summed(view: View, leave_out: Collection[int], rest: Callable[[float], None]) -> Counts:
+    """The rows of a view but for those with these keys; ``rest`` waits that many seconds."""
     counts = Counts()
     key_of, row_of = key_hash(view.schema), compiled(view.schema.columns)
     began = time.monotonic()
@@ -71,14 +71,19 @@ class Reading:
     found: tuple[Counts, str] | None = None
     failed: Exception | None = None
     _keys: "SimpleQueue[Collection[int] | None]" = field(default_factory=SimpleQueue)
+    _given_up: threading.Event = field(default_factory=threading.Event)
 
     def start(self, opening: Opening) -> None:
         threading.Thread(target=self._run, args=(opening,), name="sums", daemon=True).start()
 
-    def leave_out(self, keys: Collection[int] | None) -> None:
-        """Go on without these keys; ``None``: not at all."""
+    def leave_out(self, keys: Collection[int]) -> None:
+        """Go on without these keys."""
         self.closed = True
         self._keys.put(keys)
+
+    def give_up(self) -> None:
+        self._given_up.set()
+        self._keys.put(None)
 
     def _run(self, opening: Opening) -> None:
         try:
@@ -86,9 +91,13 @@ class Reading:
                 self.opened = view.file, view.offset
                 keys = self._keys.get()
                 if keys is not None:
-                    self.found = summed(view, keys), view.schema.fingerprint
+                    self.found = summed(view, keys, self._rest), view.schema.fingerprint
         except Exception as error:  # noqa: BLE001 - not swallowed: `Counting` raises it in the thread that can act
             self.failed = error
+
+    def _rest(self, seconds: float) -> None:
+        if self._given_up.wait(seconds):
+            raise Transient("the reading was given up")
 
 
 class Counting:
@@ -162,11 +171,15 @@ class Counting:
             self._reading = None
             if self._ledger.join(reading.table, *reading.found):
                 log.info("`%s` is counted", reading.table)
+            else:  # it was altered meanwhile
+                self._not_before[reading.table] = time.monotonic() + AGAIN_SECONDS
         elif reading.opened is not None and not reading.closed and _reached(at, reading.opened):
             keys = self._ledger.close_window(reading.table)
-            reading.leave_out(keys)
             if keys is None:
+                reading.give_up()
                 self._reading = None
+            else:
+                reading.leave_out(keys)
 
     def _begin(self, at: Standing, states: Mapping[str, SnapshotState]) -> None:
         now = time.monotonic()
@@ -204,7 +217,7 @@ class Counting:
     def close(self) -> None:
         """Let go of the table that is read."""
         if self._reading is not None:
-            self._reading.leave_out(None)
+            self._reading.give_up()
 
 
 def _reached(at: Standing, place: tuple[str, int]) -> bool:

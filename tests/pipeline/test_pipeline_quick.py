@@ -6,15 +6,19 @@ import time
 from collections.abc import Iterator
 from contextlib import closing
 
+import msgspec
 import pytest
 from busy import Busy, busy_line, differences
+from confluent_kafka import Producer
 
-from changes.canonical import halves, row_hash
+from audit.quick import MOST_OPENED
+from changes.canonical import BUCKETS, halves, row_hash
 from changes.key import key_of
-from changes.progress import Bucket
+from changes.progress import Bucket, TableSums, internal_topic
 from sinks.redis.statements import stamp_key
 from streams.capture.requests import send
 from streams.capture.snapshot import binlog_end
+from streams.kafka import read_topic
 from streams.marks import Marks
 from streams.mysql import connect
 from streams.sumstail import SumsTail
@@ -67,6 +71,15 @@ def counted(busy: Busy, table: str) -> tuple[dict[int, Bucket] | None, dict[int,
         sums.close()
 
 
+def count_anew(busy: Busy, table: str) -> None:
+    asked = send(busy.line.kafka, busy.line.version, table, None)
+    marks = Marks(busy.line.kafka, busy.line.version)
+    try:
+        assert marks.behind_request(asked, time.monotonic() + 60) is not None
+    finally:
+        marks.close()
+
+
 @pytest.mark.parametrize("table", ["tr_ledger", "jobs", "resume_skills"])
 def test_sums_that_began_under_traffic_are_exact(busy: Busy, table: str) -> None:
     told, there = counted(busy, table)
@@ -74,12 +87,23 @@ def test_sums_that_began_under_traffic_are_exact(busy: Busy, table: str) -> None
     assert there
 
 
+def given_up(busy: Busy, table: str) -> int:
+    """How often capture has said that it does not know a table's sums any more."""
+    topic = internal_topic(busy.line.version, "sums")
+    values = [
+        message.value() or b"" for message in read_topic(busy.line.kafka, topic) if message.key() == table.encode()
+    ]
+    return sum(msgspec.json.decode(value, type=TableSums).buckets is None for value in values)
+
+
 def test_sums_stay_exact_though_capture_is_killed(busy: Busy) -> None:
+    before = given_up(busy, "tr_ledger")
     for _ in range(4):
         time.sleep(0.7)
         os.kill(busy.line.pipeline.pids()["future.capture"], signal.SIGKILL)
         told, there = counted(busy, "tr_ledger")
         assert told == there
+    assert given_up(busy, "tr_ledger") == before, "they were begun anew"
 
 
 def test_a_table_that_is_altered_or_filled_anew_is_counted_anew(busy: Busy) -> None:
@@ -87,12 +111,7 @@ def test_a_table_that_is_altered_or_filled_anew_is_counted_anew(busy: Busy) -> N
     told, there = counted(busy, "tr_ledger")
     assert told == there
     busy.mysql("ALTER TABLE tr_ledger DROP COLUMN mark")
-    asked = send(busy.line.kafka, busy.line.version, "tr_ledger", None)
-    marks = Marks(busy.line.kafka, busy.line.version)
-    try:
-        assert marks.behind_request(asked, time.monotonic() + 60) is not None
-    finally:
-        marks.close()
+    count_anew(busy, "tr_ledger")
     told, there = counted(busy, "tr_ledger")
     assert told == there
 
@@ -158,3 +177,35 @@ def test_a_value_that_is_edited_without_its_hash_is_for_the_deep_audit(busy: Bus
     busy.postgres("UPDATE tailrace.tr_ledger SET payload = 'wrong' WHERE id = 900014")
     assert busy.audit("tr_ledger", depth="quick").report.verdict == "equal"
     assert differences(busy.audit("tr_ledger").report) == {("postgres", 900_014): ("altered", ["payload"])}
+
+
+def test_where_much_differs_every_row_is_looked_at(busy: Busy) -> None:
+    (count,) = busy.postgres("SELECT count(*) AS n FROM tailrace.jobs")
+    busy.postgres("DELETE FROM tailrace.jobs")
+    audited = busy.audit("jobs", depth="quick")
+    found = {result.sink: result for result in audited.report.results}
+    assert (found["redis"].verdict, found["postgres"].verdict) == ("equal", "different")
+    assert {one.class_ for one in found["postgres"].differences} == {"missing"}
+    # what changed meanwhile has come back by itself
+    assert MOST_OPENED < found["postgres"].different <= count["n"] + 50
+    assert differences(busy.repaired(busy.planned(audited))) == {}
+
+
+def test_a_wrong_count_is_no_verdict_and_a_new_one_is(busy: Busy) -> None:
+    table, here = "companies", busy.line
+    told, there = counted(busy, table)
+    assert told == there
+    nobodys = next(bucket for bucket in range(BUCKETS) if bucket not in there)
+    wrong = TableSums(table, "", {**there, nobodys: (1, 2, 3)})
+    producer = Producer(here.kafka.config())
+    producer.produce(internal_topic(here.version, "sums"), key=table, value=msgspec.json.encode(wrong))
+    producer.flush()
+    busy.mysql("UPDATE tr_ledger SET n = n + 1 WHERE id = 900015")  # capture tells what comes behind it
+    busy.settle()
+    report = busy.audit(table, depth="quick").report
+    assert {(one.verdict, one.different) for one in report.results} == {("undecided", 0)}
+    assert all(one.reason.startswith("1 buckets differ from what capture counted") for one in report.results)
+    count_anew(busy, table)
+    told, there = counted(busy, table)
+    assert told == there
+    assert busy.audit(table, depth="quick").report.verdict == "equal"
