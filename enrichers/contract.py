@@ -36,7 +36,8 @@ class Output(msgspec.Struct, frozen=True):
     ``columns`` holds a value for each of `Enricher.output_columns`, and nothing that another run with the same cache
     would make otherwise: no times, no durations. ``degraded``: made by lesser means than declared, which a later run
     may better. ``tokens`` counts what went in and came out, ``cost`` is in the currency of the endpoints' prices,
-    ``seconds`` is how long it took.
+    ``seconds`` is how long it took. An enricher that cuts a row into chunks makes a derived row of each: their columns
+    are in ``chunks``, in order, and ``columns`` is empty.
     """
 
     columns: dict[str, Made]
@@ -48,6 +49,20 @@ class Output(msgspec.Struct, frozen=True):
     tokens: int = 0
     cost: float = 0.0
     seconds: float = 0.0
+    chunks: list[dict[str, Made]] | None = None
+
+    @property
+    def rows(self) -> Sequence[Mapping[str, Made]]:
+        """The columns of each derived row."""
+        return [self.columns] if self.chunks is None else self.chunks
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Roughly: tokens in and out, and what they cost in the currency of the endpoints' prices."""
+
+    tokens: int = 0
+    cost: float = 0.0
 
 
 class Enricher(Protocol):
@@ -67,6 +82,12 @@ class Enricher(Protocol):
 
         It does not tell which endpoint answered: falling back to another is no change of means.
         """
+
+    def ready(self) -> bool:
+        """Whether what came back degraded may come out better now: there are means, and none known to fail."""
+
+    def estimate(self, input: Input) -> Estimate:
+        """What making it would take of the means that are declared first. Pure."""
 
     async def open(self) -> None:
         """Load or connect what is needed; idempotent. Raises `Misconfigured` where that cannot be used."""

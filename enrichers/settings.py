@@ -8,8 +8,12 @@ For the version ``future`` with the prefix ``FUTURE_``::
     FUTURE_LLM_NAME     what it is called in results and logs; the URL's host where not given
     FUTURE_LLM_PRICE_IN, FUTURE_LLM_PRICE_OUT   price of a million tokens that go in, that come out; 0
     FUTURE_LLM_RPM      requests a minute; 60
+    FUTURE_LLM_TIMEOUT  seconds that one call may take; 60
     FUTURE_LLM_2_URL …  the next endpoint, asked where the first fails; 3, 4 and so on likewise
-    FUTURE_LLM_BUDGET   the most that a calendar month (UTC) may cost, in the prices' currency
+    FUTURE_EMBED_URL …  the endpoint of the embedding model that is declared: URL, ending before ``/embeddings``, MODEL,
+                        KEY, NAME, PRICE_IN, RPM and TIMEOUT as above
+    FUTURE_LLM_BUDGET   the most that a calendar month (UTC) may cost, all endpoints together
+    FUTURE_LLM_RETRY    seconds after which a row that rules had to serve is tried again, doubled each time; 60
     TAILRACE_CACHE      the folder for files that can be made again; ``$XDG_CACHE_HOME/tailrace`` where not given
 
 An endpoint with a price needs a budget: no default is right for somebody's money.
@@ -33,6 +37,7 @@ _FIELDS = {
     "PRICE_IN": "price_in",
     "PRICE_OUT": "price_out",
     "RPM": "requests_per_minute",
+    "TIMEOUT": "timeout",
 }
 _MOST_ENDPOINTS = 9
 
@@ -51,6 +56,7 @@ class Endpoint(BaseModel):
     price_in: Price = Decimal(0)
     price_out: Price = Decimal(0)
     requests_per_minute: float = Field(default=60.0, gt=0, le=1_000_000)
+    timeout: float = Field(default=60.0, gt=0, le=600)
 
     @property
     def paid(self) -> bool:
@@ -66,9 +72,11 @@ class Settings(BaseModel):
     version: str = Field(min_length=1)
     cache_folder: Path
     endpoints: tuple[Endpoint, ...] = ()
+    embed: Endpoint | None = None
     budget: Annotated[Decimal, Field(ge=0, allow_inf_nan=False)] | None = None
     postgres_url: SecretStr | None = None
     threads: int = Field(default=2, ge=1, le=64)
+    retry: float = Field(default=60.0, gt=0, le=86400)
 
 
 def settings_from(version: str, prefix: str, environ: Mapping[str, str]) -> Settings:
@@ -78,7 +86,10 @@ def settings_from(version: str, prefix: str, environ: Mapping[str, str]) -> Sett
     """
     endpoints = tuple(_endpoints(prefix, environ))
     budget = environ.get(f"{prefix}LLM_BUDGET")
-    paid = next((endpoint for endpoint in endpoints if endpoint.paid), None)
+    start = f"{prefix}EMBED_"
+    fields = {word: environ[start + word] for word in _FIELDS if environ.get(start + word)}
+    embed = _endpoint(start, fields) if fields else None
+    paid = next((endpoint for endpoint in (*endpoints, *filter(None, [embed])) if endpoint.paid), None)
     if paid is not None and budget is None:
         raise Misconfigured(
             f"the endpoint `{paid.name}` has a price: say in `{prefix}LLM_BUDGET` what a month may cost at most"
@@ -87,13 +98,17 @@ def settings_from(version: str, prefix: str, environ: Mapping[str, str]) -> Sett
         "version": version,
         "cache_folder": cache_folder(environ),
         "endpoints": endpoints,
+        "embed": embed,
         "budget": budget,
         "postgres_url": environ.get(f"{prefix}POSTGRES_URL"),
     }
+    if retry := environ.get(f"{prefix}LLM_RETRY"):
+        values["retry"] = retry
     try:
         return Settings.model_validate(values)
     except ValidationError as error:
-        raise Misconfigured(f"`{prefix}LLM_BUDGET`: {error.errors()[0]['msg']}") from None
+        word = "RETRY" if error.errors()[0]["loc"][0] == "retry" else "BUDGET"
+        raise Misconfigured(f"`{prefix}LLM_{word}`: {error.errors()[0]['msg']}") from None
 
 
 def cache_folder(environ: Mapping[str, str]) -> Path:

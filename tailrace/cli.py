@@ -10,6 +10,7 @@ from tailrace.commands.check import check
 from tailrace.commands.common import BAD_CONFIGURATION, FAILURE
 from tailrace.commands.demo import demo
 from tailrace.commands.epoch import epoch
+from tailrace.commands.reenrich import reenrich
 from tailrace.commands.run import run
 from tailrace.commands.search import search
 from tailrace.commands.status import status
@@ -30,7 +31,7 @@ def cli() -> None:
     """
 
 
-for command in (demo, stack, validate, run, wait, status, tap, trace, check, search, epoch, bench):
+for command in (demo, stack, validate, run, wait, status, tap, trace, check, reenrich, search, epoch, bench):
     cli.add_command(command)
 
 

@@ -85,12 +85,19 @@ async def deliver(topology: Topology, version: str, stop: threading.Event, repor
 async def enrich(topology: Topology, version: str, stop: threading.Event, reports: Reports) -> None:
     """All enrichers of the version."""
     from streams.enrich.app import Enrich  # noqa: PLC0415  Faust and the model are loaded by this process only
+    from streams.enrich.models import Models  # noqa: PLC0415
+    from streams.enrich.said import Said  # noqa: PLC0415
 
     endpoints = endpoints_of(topology, version)
     kafka = KafkaUrl.parse(endpoints["kafka"])
     await asyncio.to_thread(ensure_topics, kafka, topic_specs(topology, version))
     settings = settings_from(version, topology.prefix(version), os.environ)
-    worker = Enrich(topology, version, kafka, open_cache(endpoints["redis"], endpoints["postgres"]), settings)
+    models = Models(endpoints["postgres"])
+    await models.check(topology, version, remember=True)
+    await models.close()
+    cache = open_cache(endpoints["redis"], endpoints["postgres"])
+    said = Said(endpoints["postgres"], retry=settings.retry)
+    worker = Enrich(topology, version, kafka, cache, said, settings)
     reporting = asyncio.create_task(_report_enrichment(reports, worker))
     try:
         await worker.run(_ended_by(stop))

@@ -11,7 +11,7 @@ from changes.errors import Misconfigured
 from changes.schema import TableSchema
 from changes.target import Target
 from changes.tier import DEFAULT_TIERS, Tier, seconds
-from changes.topology.model import File, SinkDecl, TableDecl
+from changes.topology.model import CHUNK, EmbedDecl, File, SinkDecl, TableDecl
 
 Path = tuple[str | int, ...]
 
@@ -95,7 +95,7 @@ class Topology:
             version=version,
             database=self.database(version),
             table=table.table if sink.of is None else f"{table.table}.{sink.of}",
-            key=tuple(table.key),
+            key=(*table.key, CHUNK) if _is_chunked(table, sink) else tuple(table.key),
             sink=sink.sink,
             tier=self.tiers[sink.tier],
             place=_place(table, sink),
@@ -282,6 +282,12 @@ def _check_sink(
 
 def _place(table: TableDecl, sink: SinkDecl) -> str:
     return sink.place or (table.table if sink.of is None else f"{table.table}_{sink.of}")
+
+
+def _is_chunked(table: TableDecl, sink: SinkDecl) -> bool:
+    """Whether what goes to ``sink`` is a row for each chunk of the table's rows."""
+    enricher = None if sink.of is None else table.enrich.get(sink.of)
+    return isinstance(enricher, EmbedDecl) and enricher.chunk is not None
 
 
 def _has_user(table: TableDecl, sink: SinkDecl) -> bool:

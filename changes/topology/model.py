@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from changes.errors import Misconfigured
 from changes.position import LAST_GENERATION
@@ -20,6 +20,17 @@ def _duration(text: str) -> str:
 Duration = Annotated[str, AfterValidator(_duration)]
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 Names = list[Annotated[str, Field(min_length=1)]]
+
+
+CHUNK = "chunk"
+"""The column that tells a row's chunks apart, counted from 0; part of their key."""
+
+CHUNKS = "chunks"
+"""The column with the number of the row's chunks; each of them has it."""
+
+
+BUILT_IN, BUILT_IN_DIMS = "all-MiniLM-L6-v2", 384
+"""The embedding model that needs no endpoint, and how many numbers its vectors have."""
 
 
 class Declared(BaseModel):
@@ -46,14 +57,43 @@ class ColumnsDecl(Declared):
     personal: Names = []
 
 
+class ChunkDecl(Declared):
+    """A vector for each so many tokens of a text; each chunk begins ``overlap`` before the end of the one before."""
+
+    tokens: int = Field(ge=16, le=8000)
+    overlap: int = Field(default=0, ge=0)
+
+    @model_validator(mode="after")
+    def _advances(self) -> "ChunkDecl":
+        if 2 * self.overlap > self.tokens:
+            raise ValueError("`overlap` is at most half of `tokens`")
+        return self
+
+
 class EmbedDecl(Declared):
-    """Named vectors, each made from the columns listed, in order."""
+    """Named vectors, each made from the columns listed, in order.
+
+    A ``model`` other than the built-in one is asked for at the version's endpoint for embeddings; ``dims`` says how
+    many numbers its vectors have. With ``chunk`` there is one named vector, and each chunk of a text has its own.
+    """
 
     kind: Literal["embed"]
-    model: str = "all-MiniLM-L6-v2"
+    model: Annotated[str, Field(min_length=1, max_length=128)] = BUILT_IN
+    dims: int | None = Field(default=None, ge=1, le=16_000)
     vectors: dict[Name, Names] = Field(min_length=1)
+    chunk: ChunkDecl | None = None
     carry: Names = []
     generation: int = Field(default=1, ge=1, le=LAST_GENERATION)
+
+    @model_validator(mode="after")
+    def _fits(self) -> "EmbedDecl":
+        if self.chunk is not None and len(self.vectors) != 1:
+            raise ValueError("chunks have one vector: declare an enricher for each")
+        if self.model == BUILT_IN and self.dims not in (None, BUILT_IN_DIMS):
+            raise ValueError(f"vectors of `{BUILT_IN}` have {BUILT_IN_DIMS} numbers")
+        if self.model != BUILT_IN and self.dims is None:
+            raise ValueError(f"say in `dims` how many numbers a vector of `{self.model}` has")
+        return self
 
     @property
     def reads(self) -> list[str]:

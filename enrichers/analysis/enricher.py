@@ -11,14 +11,17 @@ from changes.topology.model import AnalysisDecl
 from enrichers.analysis.kind import Analysis, AnalysisKind
 from enrichers.analysis.parse import parse
 from enrichers.analysis.prompt import FRAME_VERSION, MOST_INPUT, MOST_TOKENS, render
-from enrichers.contract import Input, Made, Output
-from enrichers.inputs import cache_key, read, texts_of
-from enrichers.llm import Client, Completion
+from enrichers.contract import Estimate, Input, Made, Output
+from enrichers.inputs import cache_key, read, texts_of, tokens_of
+from enrichers.llm import Client, Completion, money
 from enrichers.llm.money import shown
 from enrichers.settings import Settings
 
 RULES = "rules"
 """The provider of what no model made."""
+
+USUAL_TOKENS = 400
+"""Of an answer, where it has to be guessed beforehand."""
 
 MOST_RULED = 20_000
 """Characters of a column that rules look at: they run on the event loop, and a text may have sixteen million."""
@@ -74,6 +77,17 @@ class AnalysisEnricher:
             "limits": [MOST_INPUT, MOST_TOKENS, MOST_RULED],
         }
         return cache_key(self._kind.name, self._settings.version, input, means)
+
+    def ready(self) -> bool:
+        return self._client.ready()
+
+    def estimate(self, input: Input) -> Estimate:
+        if not self._settings.endpoints or not texts_of(input):
+            return Estimate()
+        prompt = render(self._kind, input)
+        tokens_in = sum(tokens_of(message["content"]) for message in prompt.messages())
+        first = self._settings.endpoints[0]
+        return Estimate(tokens_in + USUAL_TOKENS, shown(money.cost(first, tokens_in, USUAL_TOKENS)))
 
     async def open(self) -> None:
         pass

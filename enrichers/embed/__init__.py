@@ -1,21 +1,19 @@
-"""Named vectors of a row's texts, by all-MiniLM-L6-v2 on this machine."""
+"""Named vectors of a row's texts, by all-MiniLM-L6-v2 on this machine or by a model at an endpoint."""
 
 from changes.errors import Misconfigured
-from changes.topology.model import AnalysisDecl, EmbedDecl
+from changes.topology.model import BUILT_IN, AnalysisDecl, EmbedDecl
 from enrichers.contract import Enricher, EnricherSpec
 from enrichers.settings import Settings
 
-MODEL = "all-MiniLM-L6-v2"
+MODEL = BUILT_IN
 
 
 def build(decl: EmbedDecl | AnalysisDecl, settings: Settings) -> Enricher:
-    from enrichers.embed.enricher import EmbedEnricher  # noqa: PLC0415  numpy and onnxruntime only where they are used
+    from enrichers.embed.build import build as built  # noqa: PLC0415  onnxruntime and httpx only where they are used
 
     if not isinstance(decl, EmbedDecl):
         raise Misconfigured(f"`{decl.kind}` is no declaration of vectors")
-    if decl.model != MODEL:
-        raise Misconfigured(f"the embedding model `{decl.model}` is not known: there is `{MODEL}`")
-    return EmbedEnricher(decl, settings)
+    return built(decl, settings)
 
 
 EMBED = EnricherSpec("embed", build)

@@ -21,6 +21,15 @@ class Breaker:
         self._closed_until = now + self._cooldown
         return True
 
+    @property
+    def is_closed(self) -> bool:
+        """Whether the last call went well, or few enough have failed."""
+        return self._closed_until is None
+
+    def is_open(self, now: float) -> bool:
+        """Whether the endpoint is left alone; takes no trial."""
+        return self._closed_until is not None and now < self._closed_until
+
     def succeeded(self) -> None:
         self._failures, self._closed_until = 0, None
 

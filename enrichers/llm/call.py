@@ -1,6 +1,7 @@
-"""One call of an OpenAI-compatible chat endpoint: an answer, or why there is none."""
+"""One call of an OpenAI-compatible endpoint: an answer, or why there is none."""
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 
@@ -74,11 +75,31 @@ _LATER = {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.CONFLICT, HTTPStatus.TOO_EARLY,
 
 
 async def call(http: httpx.AsyncClient, endpoint: Endpoint, prompt: Prompt, *, seconds: float, now: float) -> Answer:
-    """Ask once, for at most ``seconds`` in all. Raises `Failed`. ``now`` is in seconds since 1970."""
+    """Ask for a completion once, for at most ``seconds`` in all. Raises `Failed`. ``now`` is in seconds since 1970."""
+    body = {
+        "messages": prompt.messages(),
+        "max_tokens": prompt.most_tokens,
+        "temperature": 0,
+        "stream": False,
+    }
+    return _understood(await post(http, endpoint, "chat/completions", body, MOST_BYTES, seconds=seconds, now=now))
+
+
+async def post(
+    http: httpx.AsyncClient,
+    endpoint: Endpoint,
+    path: str,
+    body: Mapping[str, object],
+    most: int,
+    *,
+    seconds: float,
+    now: float,
+) -> bytes:
+    """What the endpoint's model answers to ``body``: at most ``most`` bytes, within ``seconds``. Raises `Failed`."""
     try:
         # httpx limits the wait for each piece, which an endpoint that sends a byte now and then never reaches.
         async with asyncio.timeout(seconds):
-            return _understood(await _body(http, endpoint, prompt, now))
+            return await _received(http, endpoint, path, {"model": endpoint.model, **body}, most, now)
     except TimeoutError:
         raise Failed("slow", again=True, billed=True) from None
     except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
@@ -87,23 +108,18 @@ async def call(http: httpx.AsyncClient, endpoint: Endpoint, prompt: Prompt, *, s
         raise Failed(f"broken: {type(error).__name__}", again=True, billed=True) from None
 
 
-async def _body(http: httpx.AsyncClient, endpoint: Endpoint, prompt: Prompt, now: float) -> bytes:
+async def _received(
+    http: httpx.AsyncClient, endpoint: Endpoint, path: str, body: Mapping[str, object], most: int, now: float
+) -> bytes:
     headers = {} if endpoint.api_key is None else {"Authorization": f"Bearer {endpoint.api_key.get_secret_value()}"}
-    body = {
-        "model": endpoint.model,
-        "messages": prompt.messages(),
-        "max_tokens": prompt.most_tokens,
-        "temperature": 0,
-        "stream": False,
-    }
-    url = f"{endpoint.base_url.rstrip('/')}/chat/completions"
+    url = f"{endpoint.base_url.rstrip('/')}/{path}"
     async with http.stream("POST", url, json=body, headers=headers) as response:
         if response.status_code != HTTPStatus.OK:
             raise _refusal(response, now)
         received = bytearray()
         async for piece in response.aiter_bytes():
             received += piece
-            if len(received) > MOST_BYTES:
+            if len(received) > most:
                 raise Failed("too long", billed=True, blame="prompt")
         return bytes(received)
 

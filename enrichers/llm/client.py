@@ -4,10 +4,11 @@ What is logged of a call: the endpoint's name, the outcome, tokens, cost, second
 secret or an error's own text, which may quote them.
 """
 
+import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 import httpx
 
@@ -26,11 +27,44 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 
+class Told(Protocol):
+    """An answer. ``tokens`` is (in, out) as the endpoint counts them, ``None`` where it does not say."""
+
+    @property
+    def tokens(self) -> tuple[int, int] | None: ...
+
+
+A = TypeVar("A", bound=Told)
+A_co = TypeVar("A_co", bound=Told, covariant=True)
+
+
+class Question(Protocol[A_co]):
+    """What endpoints are asked."""
+
+    def most(self, endpoint: Endpoint) -> int:
+        """The most that one call can cost, in millionths."""
+
+    async def ask(self, http: httpx.AsyncClient, endpoint: Endpoint, *, seconds: float, now: float) -> A_co:
+        """Ask once, for at most ``seconds``. Raises `Failed`."""
+
+
+@dataclass(frozen=True)
+class _Chat:
+    prompt: Prompt
+
+    def most(self, endpoint: Endpoint) -> int:
+        return money.most(endpoint, self.prompt)
+
+    async def ask(self, http: httpx.AsyncClient, endpoint: Endpoint, *, seconds: float, now: float) -> Answer:
+        return await call(http, endpoint, self.prompt, seconds=seconds, now=now)
+
+
 @dataclass(frozen=True)
 class Limits:
-    """Seconds, and counts. ``longest_wait``: an endpoint that asks for more is passed over for as long instead."""
+    """Seconds, and counts. ``call`` bounds an endpoint's own ``timeout``. ``longest_wait``: an endpoint that asks for
+    more is passed over for as long instead."""
 
-    call: float = 60.0
+    call: float = 600.0
     connect: float = 5.0
     attempts: int = 3
     longest_wait: float = 20.0
@@ -42,13 +76,15 @@ class Limits:
 @dataclass(frozen=True)
 class Completion(Generic[T]):
     """``value`` is ``None`` where no endpoint gave a usable answer. Tokens (in millionths: cost) of all calls made,
-    those in vain included; ``endpoint`` is the one that answered."""
+    those in vain included; ``endpoint`` is the one that answered. ``refused``: some endpoint has no answer to this
+    question, whenever it is asked."""
 
     value: T | None
     endpoint: Endpoint | None
     tokens: int
     cost: int
     calls: int
+    refused: bool = False
 
 
 @dataclass
@@ -56,6 +92,7 @@ class _Line:
     endpoint: Endpoint
     breaker: Breaker
     bucket: Bucket
+    trial: asyncio.Event | None = None
 
 
 @dataclass
@@ -63,6 +100,7 @@ class _Bill:
     tokens: int = 0
     cost: int = 0
     calls: int = 0
+    refused: bool = False
 
 
 class Client:
@@ -91,44 +129,70 @@ class Client:
         self._http = http
         self._owned: httpx.AsyncClient | None = None
 
+    def ready(self) -> bool:
+        """Whether there is an endpoint that is not left alone now."""
+        now = self._world.monotonic()
+        return any(not line.breaker.is_open(now) for line in self._lines)
+
     async def complete(self, prompt: Prompt, accept: Callable[[str], T]) -> Completion[T]:
-        """The first answer that ``accept`` takes; it raises `ValueError` for one that is of no use.
+        """The first answer to a prompt that ``accept`` takes; it raises `ValueError` for one that is of no use.
 
         Raises `Transient` where the budget's ledger is away, and nothing else.
         """
+        return await self.answer(_Chat(prompt), lambda answer: accept(answer.text))
+
+    async def answer(self, question: Question[A], accept: Callable[[A], T]) -> Completion[T]:
+        """Likewise for any question."""
         bill = _Bill()
         for line in self._lines:
             for attempt in range(self._limits.attempts):
-                answer, pause = await self._attempt(line, prompt, bill, attempt)
+                answer, pause = await self._attempt(line, question, bill, attempt)
                 if answer is not None:
                     try:
-                        value = accept(answer.text)
+                        value = accept(answer)
                     except ValueError:
                         log.warning("`%s` gave an answer that cannot be used", line.endpoint.name)
                         break
-                    return Completion(value, line.endpoint, bill.tokens, bill.cost, bill.calls)
+                    return Completion(value, line.endpoint, bill.tokens, bill.cost, bill.calls, bill.refused)
                 if pause is None or attempt == self._limits.attempts - 1:
                     break
                 await self._world.sleep(pause)
-        return Completion(None, None, bill.tokens, bill.cost, bill.calls)
+        return Completion(None, None, bill.tokens, bill.cost, bill.calls, bill.refused)
 
     async def _attempt(
-        self, line: _Line, prompt: Prompt, bill: _Bill, attempt: int
-    ) -> tuple[Answer | None, float | None]:
-        """One call: an answer; or the seconds after which to try this endpoint again, ``None`` for not now."""
-        world, endpoint = self._world, line.endpoint
-        if not line.breaker.allows(world.monotonic()):
+        self, line: _Line, question: Question[A], bill: _Bill, attempt: int
+    ) -> tuple[A | None, float | None]:
+        """One call: an answer; or the seconds after which to try this endpoint again, ``None`` for not now.
+
+        Where an endpoint that failed is tried with one call, others wait for how that ends.
+        """
+        while line.trial is not None:
+            await line.trial.wait()
+        if not line.breaker.allows(self._world.monotonic()):
             return None, None
-        reservation = await self._budget.reserve(money.most(endpoint, prompt))
+        if line.breaker.is_closed:
+            return await self._called(line, question, bill, attempt)
+        line.trial = trial = asyncio.Event()
+        try:
+            return await self._called(line, question, bill, attempt)
+        finally:
+            trial.set()
+            line.trial = None
+
+    async def _called(
+        self, line: _Line, question: Question[A], bill: _Bill, attempt: int
+    ) -> tuple[A | None, float | None]:
+        world, endpoint = self._world, line.endpoint
+        reservation = await self._budget.reserve(question.most(endpoint))
         if reservation is None:
             return None, None
         if wait := line.bucket.take(world.monotonic()):
             await world.sleep(wait)
-        started = world.monotonic()
-        answer: Answer | None = None
+        started, seconds = world.monotonic(), min(self._limits.call, endpoint.timeout)
+        answer: A | None = None
         failed: Failed | None = None
         try:
-            answer = await call(self._client(), endpoint, prompt, seconds=self._limits.call, now=world.now())
+            answer = await question.ask(self._client(), endpoint, seconds=seconds, now=world.now())
         except Failed as error:
             failed = error
         tokens = (0, 0) if answer is None or answer.tokens is None else answer.tokens
@@ -152,6 +216,7 @@ class Client:
         if failed is None:
             line.breaker.succeeded()
             return answer, None
+        bill.refused |= failed.blame == "prompt"
         return None, self._pause(line, failed, attempt)
 
     def _pause(self, line: _Line, failed: Failed, attempt: int) -> float | None:

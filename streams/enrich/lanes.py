@@ -24,13 +24,20 @@ T = TypeVar("T")
 class Lanes(Generic[T]):
     """``work`` gets portions of one lane's items in order; ``done`` is called for each once it is through.
 
-    A portion that fails with `Transient` or `UnknownSchema` (what it needs is not there yet) is tried again until it is
+    Items that are not ``ours`` any more when their turn comes are dropped without either: others work on them. A
+    portion that fails with `Transient` or `UnknownSchema` (what it needs is not there yet) is tried again until it is
     through: nothing behind it in its lane overtakes it.
     """
 
-    def __init__(self, work: Callable[[Sequence[T]], Awaitable[None]], done: Callable[[T], object]) -> None:
+    def __init__(
+        self,
+        work: Callable[[Sequence[T]], Awaitable[None]],
+        done: Callable[[T], object],
+        ours: Callable[[T], bool] = lambda _: True,
+    ) -> None:
         self._work = work
         self._done = done
+        self._ours = ours
         self._queues: list[asyncio.Queue[T]] = [asyncio.Queue(WAITING) for _ in range(LANES)]
         self._tasks: list[asyncio.Task[None]] = []
         self.reason = ""
@@ -55,13 +62,13 @@ class Lanes(Generic[T]):
             portion = [await queue.get()]
             while len(portion) < PORTION and not queue.empty():
                 portion.append(queue.get_nowait())
-            await self._persist(portion)
-            for item in portion:
+            for item in await self._persist(portion):
                 self._done(item)
 
-    async def _persist(self, portion: Sequence[T]) -> None:
+    async def _persist(self, portion: Sequence[T]) -> Sequence[T]:
+        """What of it is through."""
         wait = FIRST_WAIT
-        while True:
+        while portion := [item for item in portion if self._ours(item)]:
             try:
                 await self._work(portion)
             except (Transient, UnknownSchema) as error:
@@ -72,4 +79,5 @@ class Lanes(Generic[T]):
                 wait = min(wait * 2, LONGEST_WAIT)
             else:
                 self.reason = ""
-                return
+                return portion
+        return []

@@ -1,8 +1,7 @@
-"""One table's enrichers over a batch of its changes."""
+"""One enricher over a batch of its table's changes."""
 
-import asyncio
 import logging
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 
 import msgspec
 
@@ -11,8 +10,9 @@ from changes.progress import EVERY_ENRICHER, PublishedSchema
 from changes.schema import TableSchema
 from enrichers.cache.contract import Cache
 from enrichers.contract import Enricher, Input, Output, decode_output, encode_output
-from streams.enrich.derive import Derived, Emitted, Plan, deletion, result
+from streams.enrich.derive import Derived, Emitted, Plan, deletions, results
 from streams.enrich.outlet import Outlet
+from streams.enrich.said import Said
 
 log = logging.getLogger(__name__)
 
@@ -32,21 +32,64 @@ class Job(msgspec.Struct, frozen=True):
         return Job(self.key, self.change, msgspec.structs.replace(self.headers, over=before.headers.over))
 
 
-class TableWork:
-    """What is made of one table. `handle` may run several times at once for different keys."""
+class Latest(msgspec.Struct, frozen=True):
+    """The last of a key's changes in a batch. ``asks``: whose results any of them asked for; ``several``: there were
+    others before it."""
+
+    job: Job
+    asks: Collection[str] = frozenset()
+    several: bool = False
+
+    def then(self, job: Job) -> "Latest":
+        return Latest(job.behind(self.job), {*self.asks, job.headers.ask}, several=True)
+
+
+class News(msgspec.Struct, frozen=True):
+    """What may be to be said of a row, and what ``was`` said of it before; ``input`` is ``None`` where it is gone."""
+
+    latest: Latest
+    input: Input | None
+    was: Emitted | None
+    now: Emitted
+
+    @property
+    def job(self) -> Job:
+        return self.latest.job
+
+    @property
+    def same(self) -> bool:
+        return self.was is not None and self.was.says(self.now)
+
+    @property
+    def chunks(self) -> int:
+        """How many records of the row there are by now."""
+        return 0 if self.was is None else self.was.chunks
+
+
+Ask = Callable[[str, str, Sequence[bytes]], Awaitable[None]]
+"""Asks capture for rows of a table by Kafka key, for the sake of what an enricher makes of them."""
+
+
+class Work:
+    """What one enricher makes of its table. `handle` may run several times at once for different keys."""
 
     def __init__(
         self,
-        plans: Sequence[tuple[Plan, Enricher]],
+        plan: Plan,
+        enricher: Enricher,
         cache: Cache,
+        said: Said,
         outlet: Outlet,
         schema_of: Callable[[str, str], TableSchema],
+        ask: Ask,
     ) -> None:
         """``schema_of(table, fingerprint)`` raises `UnknownSchema` for one that is not to be seen yet."""
-        self._plans = plans
+        self._plan, self._enricher = plan, enricher
         self._cache = cache
+        self._said = said
         self._outlet = outlet
         self._schema_of = schema_of
+        self._ask = ask
 
     async def handle(self, jobs: Sequence[Job]) -> None:
         """Emit what is to be said of these changes, and return once Kafka has it.
@@ -54,73 +97,93 @@ class TableWork:
         Of several changes of a key only the last counts. Raises `Transient` where the cache or Kafka is away, and
         `UnknownSchema` where a schema is not to be seen yet: the same jobs may come again.
         """
-        last: dict[bytes, Job] = {}
-        asked: dict[bytes, set[str]] = {}
+        last: dict[bytes, Latest] = {}
         for job in jobs:
             before = last.get(job.key)
-            last[job.key] = job if before is None else job.behind(before)
-            asked.setdefault(job.key, set()).add(job.headers.ask)
-        await asyncio.gather(*(self._one(plan, enricher, list(last.values()), asked) for plan, enricher in self._plans))
+            last[job.key] = Latest(job, {job.headers.ask}) if before is None else before.then(job)
+        await self._handle([*last.values()])
 
-    async def _one(
-        self, plan: Plan, enricher: Enricher, jobs: Sequence[Job], asked: Mapping[bytes, Collection[str]]
-    ) -> None:
-        schemas = {job.headers.schema: plan.schema(self._schema_of(plan.table, job.headers.schema)) for job in jobs}
+    async def _handle(self, changes: Sequence[Latest]) -> None:
+        plan = self._plan
+        prints = {one.job.headers.schema for one in changes}
+        schemas = {found: plan.schema(self._schema_of(plan.table, found)) for found in prints}
         for schema in schemas.values():
             name = f"{plan.published_as}:{schema.fingerprint}"
             await self._outlet.publish(name, PublishedSchema(schema, schema.fingerprint))
-        gone = [job for job in jobs if job.change.after is None]
-        records = [
-            record for job in gone for record in deletion(plan, schemas[job.headers.schema], job.change, job.headers)
-        ]
-        again = {key for key, names in asked.items() if not {plan.name, EVERY_ENRICHER}.isdisjoint(names)}
-        new = await self._news(plan, enricher, [job for job in jobs if job.change.after is not None], again)
-        outputs = await self._outputs(enricher, [input_ for _, input_, _ in new])
-        for (job, input_, _), output in zip(new, outputs, strict=True):
-            schema = schemas[job.headers.schema]
-            records.append(result(plan, schema, job.change, job.headers, output.columns, input_.hash))
-        await self._tell(plan, records, gone, new)
+        looked = await self._looked_at(changes)
+        news = [one for one in looked if self._is_news(one)]
+        made = iter(await self._outputs([one.input for one in news if one.input is not None]))
+        records: dict[bytes, list[Derived]] = {}
+        # What a later change of the same values hid is not to be looked at by a replay either.
+        said = {
+            one.job.key: msgspec.structs.replace(one.was, position=one.now.position)
+            for one in looked
+            if one.latest.several and one.same and one.was is not None
+        }
+        for one in news:
+            schema, job = schemas[one.job.headers.schema], one.job
+            if one.input is None:
+                records[job.key] = [*deletions(plan, schema, job.change, job.headers, one.chunks)]
+                said[job.key] = msgspec.structs.replace(one.now, chunks=one.chunks)  # to be deleted again if asked for
+                continue
+            output = next(made)
+            if not one.same or self._is_asked(one) or not output.degraded:
+                told = results(plan, schema, job.change, job.headers, output.rows, one.input.hash, one.chunks)
+                records[job.key] = [*told]
+                chunks = len(output.rows) if plan.chunked else 0
+                said[job.key] = msgspec.structs.replace(one.now, degraded=output.degraded, chunks=chunks)
+        await self._tell(records, said)
 
-    async def _news(
-        self, plan: Plan, enricher: Enricher, jobs: Sequence[Job], again: Collection[bytes]
-    ) -> list[tuple[Job, Input, Emitted]]:
-        """The jobs of which something new is to be said, or what was said ``again``, with what is read of them."""
-        states = await self._cache.get_many([plan.state_key(job.key) for job in jobs])
-        new = []
-        for job, state in zip(jobs, states, strict=True):
-            row = job.change.after or {}
-            input_ = enricher.read(plan.readable(row))
-            said = Emitted(plan.generation, input_.hash, plan.carried_hash(row))
-            if job.key in again or state is None or msgspec.json.decode(state, type=Emitted) != said:
-                new.append((job, input_, said))
-        return new
+    async def _looked_at(self, changes: Sequence[Latest]) -> list[News]:
+        """The changes behind which nothing has been said yet, with what is read of them."""
+        plan, found = self._plan, []
+        before = await self._said.get_many(plan.said_as, [one.job.key for one in changes])
+        for one, was in zip(changes, before, strict=True):
+            row, position = one.job.change.after, one.job.headers.position
+            input_ = None if row is None else self._enricher.read(plan.readable(row))
+            now = Emitted(plan.generation, position, "", "")
+            if row is not None and input_ is not None:
+                now = Emitted(plan.generation, position, input_.hash, plan.carried_hash(row))
+            if was is None or not was.stands_over(now):
+                found.append(News(one, input_, was, now))
+        return found
 
-    async def _outputs(self, enricher: Enricher, inputs: Sequence[Input]) -> list[Output]:
-        """What the cache has, and for the rest what the enricher makes. What is degraded is not remembered: the next
-        change may get better."""
-        keys = [enricher.cache_key(input_) for input_ in inputs]
+    def _is_asked(self, one: News) -> bool:
+        return not {self._plan.name, EVERY_ENRICHER}.isdisjoint(one.latest.asks)
+
+    def _is_news(self, one: News) -> bool:
+        """Whether something new may be to be said: other values, the same because somebody asks, or better ones."""
+        if not one.same or self._is_asked(one):
+            return True
+        return one.was is not None and one.was.degraded and self._enricher.ready()
+
+    async def _outputs(self, inputs: Sequence[Input]) -> list[Output]:
+        """What the cache has, and for the rest what the enricher makes. What is degraded is not kept there: it may get
+        better."""
+        keys = [self._enricher.cache_key(input_) for input_ in inputs]
         known = await self._cache.get_many(keys)
         outputs = {key: decode_output(found) for key, found in zip(keys, known, strict=True) if found is not None}
         missing = {key: input_ for key, input_ in zip(keys, inputs, strict=True) if key not in outputs}
         if missing:
-            made = dict(zip(missing, await enricher.run(list(missing.values())), strict=True))
+            made = dict(zip(missing, await self._enricher.run(list(missing.values())), strict=True))
             lasting = {key: encode_output(output) for key, output in made.items() if not output.degraded}
             if lasting:
                 await self._cache.put_many(lasting)
             outputs |= made
         return [outputs[key] for key in keys]
 
-    async def _tell(
-        self,
-        plan: Plan,
-        records: Sequence[Derived],
-        gone: Sequence[Job],
-        new: Sequence[tuple[Job, Input, Emitted]],
-    ) -> None:
-        """Emit, and only then remember what was emitted: a crash between says it twice, never not at all."""
-        await self._outlet.emit(records)
-        said = {plan.state_key(job.key): one for job, _, one in new}
-        # written, not dropped: a quick cache may still hand out what was dropped, and hide a row that comes back
-        said |= {plan.state_key(job.key): Emitted(plan.generation, "", "") for job in gone}
-        if said:
-            await self._cache.put_many({key: msgspec.json.encode(one) for key, one in said.items()})
+    async def _tell(self, records: Mapping[bytes, Sequence[Derived]], said: Mapping[bytes, Emitted]) -> None:
+        """Emit, and only then remember what was emitted: a crash between says it twice, never not at all.
+
+        A worker that was thought dead may come this far with a row that another one has taken on since. A replay reads
+        the last record of a key, so nothing is told where something later was; where that happened in this very moment,
+        the row is asked for, and told once more behind both.
+        """
+        plan, keys = self._plan, [*records]
+        later = await self._said.get_many(plan.said_as, keys)
+        late = {key for key, was in zip(keys, later, strict=True) if was is not None and was.stands_over(said[key])}
+        await self._outlet.emit([record for key in keys if key not in late for record in records[key]])
+        refused = await self._said.put_many(plan.said_as, {key: one for key, one in said.items() if key not in late})
+        if overtaken := sorted(refused & records.keys()):
+            log.warning("%d results of `%s` were told behind later ones and are asked for", len(overtaken), plan.topic)
+            await self._ask(plan.table, plan.name, overtaken)

@@ -1,11 +1,14 @@
 """``tailrace validate``: the declaration, and the servers it names."""
 
+import asyncio
 from collections.abc import Callable
 from pathlib import Path
 
 import click
 
 from changes.errors import Misconfigured, TailraceError
+from changes.topology import Topology
+from streams.enrich.models import Models
 from streams.kafka import KafkaUrl, ensure_topics
 from streams.mysql import MysqlUrl
 from streams.preflight import preflight
@@ -31,6 +34,7 @@ def validate(topics: Path, offline: bool, as_json: bool) -> None:
             checks += [
                 lambda mysql=mysql, version=version: preflight(mysql, topology, version),  # type: ignore[misc]
                 lambda kafka=kafka: ensure_topics(kafka, []),  # type: ignore[misc]
+                lambda url=endpoints["postgres"], version=version: asyncio.run(_models(url, topology, version)),  # type: ignore[misc]
             ]
         for check in checks:
             try:
@@ -48,3 +52,11 @@ def validate(topics: Path, offline: bool, as_json: bool) -> None:
         if not problems:
             say(f"{topics} is right" + ("" if offline else ", and its servers answer"))
     raise SystemExit(code)
+
+
+async def _models(url: str, topology: Topology, version: str) -> None:
+    models = Models(url)
+    try:
+        await models.check(topology, version)
+    finally:
+        await models.close()

@@ -32,10 +32,11 @@ class Script:
 
 class Handler(BaseHTTPRequestHandler):
     script: Script
+    body: dict[str, Any]
     protocol_version = "HTTP/1.1"
 
     def do_POST(self) -> None:
-        body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+        self.body = body = json.loads(self.rfile.read(int(self.headers["content-length"])))
         with self.script.turn:
             self.script.requests.append({"path": self.path, **body})
             self.script.headers.append({name.lower(): value for name, value in self.headers.items()})
@@ -67,6 +68,37 @@ def says(text: str, usage: Any = None) -> Callable[[Handler], None]:
 
 def sends(body: bytes) -> Callable[[Handler], None]:
     return lambda handler: handler.send(200, body)
+
+
+def analyses(seconds: float = 0.0) -> Callable[[Handler], None]:
+    """After so long, an analysis of the job that was sent; it repeats the job's title."""
+
+    def act(handler: Handler) -> None:
+        row = json.loads(handler.body["messages"][1]["content"])
+        handler.script.released.wait(seconds)
+        fields = {
+            "enhanced_description": row["title"],
+            "extracted_skills": [],
+            "experience_requirements": "",
+            "confidence_score": 0.9,
+        }
+        handler.send(200, reply(json.dumps(fields)))
+
+    return act
+
+
+def embeds(dims: int = 8) -> Callable[[Handler], None]:
+    """A vector for each text, whose first number tells its length and whose second one is 1."""
+
+    def act(handler: Handler) -> None:
+        texts = handler.body["input"]
+        data = [
+            {"index": index, "embedding": [len(text), 1.0, *[0.0] * (dims - 2)]} for index, text in enumerate(texts)
+        ]
+        body = {"data": data[::-1], "usage": {"prompt_tokens": 5 * len(texts), "total_tokens": 5 * len(texts)}}
+        handler.send(200, json.dumps(body).encode())
+
+    return act
 
 
 def refuses(status: int, **headers: str) -> Callable[[Handler], None]:

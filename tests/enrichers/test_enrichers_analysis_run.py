@@ -162,3 +162,25 @@ def test_the_columns_are_typed() -> None:
     assert columns["analysis"] == (Kind.JSON, "json")
     assert columns["confidence"] == (Kind.DOUBLE, "double")
     assert columns["degraded"] == (Kind.INTEGER, "tinyint")
+
+
+async def test_what_came_back_degraded_may_be_bettered_once_an_endpoint_is_not_known_to_fail() -> None:
+    assert not enricher().ready(), "rules alone stay what they are"
+    with server(refuses(500), says(GOOD)) as (url, script):
+        made = enricher(endpoint(url), limits=Limits(failures=1, attempts=1))
+        assert made.ready()
+        (output,) = await made.run([made.read(ROW)])
+        assert output.degraded
+        assert not made.ready()
+        await made.close()
+    assert len(script.requests) == 1
+
+
+def test_what_it_would_take_is_guessed() -> None:
+    url = "http://127.0.0.1:1/v1"
+    asked = enricher(endpoint(url, price_in=1, price_out=2))
+    guess = asked.estimate(asked.read(ROW))
+    assert 100 < guess.tokens < 1000
+    assert guess.tokens * 1e-6 < guess.cost < guess.tokens * 2e-6
+    assert asked.estimate(asked.read({"title": None})).tokens == 0
+    assert enricher().estimate(asked.read(ROW)).tokens == 0

@@ -304,3 +304,17 @@ async def test_a_ledger_that_is_away_is_told() -> None:
         await client.complete(PROMPT, upper)
     await client.close()
     await client.close()
+
+
+@pytest.mark.parametrize(("then", "values"), [(says("hello"), {"HELLO"}), (refuses(500), {None})])
+async def test_while_one_tries_an_endpoint_that_failed_others_wait_for_how_it_ends(
+    then: Callable[[Handler], None], values: set[str | None]
+) -> None:
+    with server(refuses(500), then) as (url, script):
+        async with Asked(endpoint(url), limits=Limits(failures=1, attempts=1, cooldown=10)) as asked:
+            assert (await asked.complete()).value is None
+            assert (await asked.complete()).calls == 0, "left alone"
+            asked.waiting.time += 10
+            done = await asyncio.gather(*(asked.complete() for _ in range(5)))
+        assert {one.value for one in done} == values
+        assert len(script.requests) == (6 if values == {"HELLO"} else 2)

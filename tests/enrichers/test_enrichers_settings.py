@@ -43,6 +43,9 @@ def test_endpoints_stand_in_their_order() -> None:
         ({"F_LLM_PRICE_OUT": "2"}, "has a price: say in `F_LLM_BUDGET`"),
         ({"F_LLM_BUDGET": "sk-secret"}, "`F_LLM_BUDGET`: "),
         ({"F_LLM_BUDGET": "NaN"}, "`F_LLM_BUDGET`: "),
+        ({"F_LLM_TIMEOUT": "sk-secret"}, "`F_LLM_TIMEOUT`: "),
+        ({"F_LLM_RETRY": "0"}, "`F_LLM_RETRY`: "),
+        ({"F_EMBED_URL": "http://x"}, "`F_EMBED_MODEL` is missing"),
         ({"F_LLM_3_URL": "http://x"}, "`F_LLM_3_URL` is given and `F_LLM_2_URL` is not"),
     ],
 )
@@ -66,6 +69,7 @@ def test_the_cache_folder(environ: dict[str, str], folder: str) -> None:
 
 
 EMBED = EmbedDecl(kind="embed", vectors={"title": ["title"]})
+OTHER = EmbedDecl(kind="embed", model="x", dims=8, vectors={"t": ["t"]})
 ANALYSIS = AnalysisDecl(kind="job_analysis", read=["title"])
 
 
@@ -80,7 +84,7 @@ def test_the_registry_has_every_kind_that_can_be_declared() -> None:
     [
         ("embed", ANALYSIS, "`job_analysis` is no declaration of vectors"),
         ("job_analysis", EMBED, "`embed` is no declaration of an analysis"),
-        ("embed", EmbedDecl(kind="embed", model="x", vectors={"t": ["t"]}), "the embedding model `x` is not known"),
+        ("embed", OTHER, "the embedding model `x` is declared, and no endpoint is in the environment"),
         ("embed", EmbedDecl(kind="embed", vectors={"model": ["t"]}), "a vector cannot be called `model`"),
     ],
 )

@@ -98,11 +98,13 @@ def prepared(endpoints: dict[str, str], rows: int) -> None:
 
 
 @contextmanager
-def line(endpoints: dict[str, str], folder: Path, *, rows: int, enriched: bool = False) -> Iterator[Line]:
+def line(
+    endpoints: dict[str, str], folder: Path, *, rows: int, enriched: bool = False, topics: Path | None = None
+) -> Iterator[Line]:
     """A pipeline over filled servers, stopped behind the block; with enrichment only where a test is about it, for it
-    takes what the machine has."""
+    takes what the machine has. ``topics`` is declared instead of the repository's tables and the ledger."""
     prepared(endpoints, rows)
-    topics = topics_with_ledger(folder)
+    topics = topics or topics_with_ledger(folder)
     topology = read_topology(topics)
     roles = ("capture", "enrich", "deliver") if enriched else ("capture", "deliver")
     pipeline = Pipeline(topology, {"future": endpoints}, topics=topics, roles=roles, log_file=folder / "pipeline.log")

@@ -1,15 +1,13 @@
 """What is made of rows follows them: never older, never for nothing, and gone when they are."""
 
-import asyncio
 import os
 import signal
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import Any
 
-import asyncpg
 import pytest
+from enriched import in_mysql, in_postgres
 from line import Line, line
 
 from enrichers.inputs import read
@@ -28,23 +26,6 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         yield stack
     finally:
         stack.down()
-
-
-def in_mysql(running: Line, *statements: str) -> None:
-    with closing(connect(running.mysql)) as connection, connection.cursor() as cursor:
-        for statement in statements:
-            cursor.execute(statement)
-
-
-def in_postgres(running: Line, query: str) -> list[Any]:
-    async def ask() -> list[Any]:
-        connection = await asyncpg.connect(running.endpoints["postgres"])
-        try:
-            return list(await connection.fetch(query))
-        finally:
-            await connection.close()
-
-    return asyncio.run(ask())
 
 
 def emitted(running: Line, table: str, enricher: str) -> int:
