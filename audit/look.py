@@ -225,7 +225,7 @@ class Look:
         await asyncio.to_thread(sift)
 
     async def _digest_store(self, side: Side, schema: TableSchema) -> None:
-        values_of = compiled(side.target.columns(schema))
+        values_of = compiled(side.target.columns(schema), lenient=True)
         batch: list[tuple[int, bytes, bytes, bytes, int, bytes]] = []
         began = told = time.monotonic()
         async for stored in side.sink.rows(side.target, schema):

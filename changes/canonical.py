@@ -24,13 +24,15 @@ DATE     t    ``YYYY-MM-DD``
 TIME     t    ``[-]HH:MM:SS[.fraction]``, no trailing zeros in the fraction
 DATETIME t    ``YYYY-MM-DDTHH:MM:SS[.fraction]``, likewise; TIMESTAMP the same, in UTC
 JSON     j    keys sorted, no spaces, numbers as ``<digits>e<exponent>`` without trailing zeros
-VECTOR   v    IEEE 754 binary32, little-endian, 4 bytes a number
+VECTOR   v    IEEE 754 binary32, little-endian, 4 bytes a number; ``-0.0`` as ``0.0``, finite
 ======== ==== =========================================================================================
 """
 
 import base64
+import json
+import math
 import struct
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
@@ -45,32 +47,41 @@ Value = bool | int | float | str | bytes | list[float] | None
 """A column's value: as the envelope holds it (bytes in base64 text), or as a store returned it."""
 
 
-def _encoded(encode: Callable[[Any], bytes], value: Value) -> bytes:
-    """``encode(value)``; a value of a type that the kind cannot have is a `ValueError` like any other wrong one."""
-    if isinstance(value, list) and encode is not _vector:
-        raise ValueError("a list of numbers stands where one value should")
-    return encode(value)
+_WRONG = (TypeError, AttributeError, OverflowError)
+"""What an encoder raises, beside `ValueError`, for a value of a type that its kind cannot have."""
 
 
-def canonical_row(columns: Iterable[Column], row: Mapping[str, Value]) -> bytes:
+def _field(kind: Kind, value: Value, lenient: bool) -> tuple[bytes, bytes]:
+    """The tag and the bytes of one value."""
+    tag, encode = _ENCODERS[kind]
+    try:
+        return tag, encode(value)
+    except (ValueError, *_WRONG) as error:
+        if not lenient:
+            raise ValueError(f"no {kind}: {error}") from error
+        return b"!", repr(value).encode("utf-8", "surrogatepass")
+
+
+def canonical_row(columns: Iterable[Column], row: Mapping[str, Value], *, lenient: bool = False) -> bytes:
     """The canonical bytes of ``row`` restricted to ``columns``.
 
-    Raises `ValueError` where a value is not of its column's kind; `KeyError` where a column is absent.
+    Raises `ValueError` where a value is not of its column's kind; `KeyError` where a column is absent. ``lenient`` is
+    for what a store holds, where anybody may have put anything: such a value is then one that equals no right one.
     """
     parts: list[bytes] = []
     for column in sorted(columns, key=_name_bytes):
         value = row[column.name]
         if value is None:
             continue
-        tag, encode = _ENCODERS[column.kind]
-        name, body = column.name.encode(), _encoded(encode, value)
+        name = column.name.encode()
+        tag, body = _field(column.kind, value, lenient)
         parts.append(b"%d:%b%b%d:%b" % (len(name), name, tag, len(body), body))
     return b"".join(parts)
 
 
-def row_hash(columns: Iterable[Column], row: Mapping[str, Value]) -> int:
+def row_hash(columns: Iterable[Column], row: Mapping[str, Value], *, lenient: bool = False) -> int:
     """xxh64 (seed 0) of the canonical row: an unsigned 64-bit integer."""
-    return xxhash.xxh64_intdigest(canonical_row(columns, row), seed=0)
+    return xxhash.xxh64_intdigest(canonical_row(columns, row, lenient=lenient), seed=0)
 
 
 def halves(hash_: int) -> tuple[int, int]:
@@ -83,21 +94,25 @@ def bucket_of(key: bytes) -> int:
     return xxhash.xxh64_intdigest(key, seed=0) % BUCKETS
 
 
-def compiled(columns: Iterable[Column]) -> Callable[[Mapping[str, Value]], int]:
+def compiled(columns: Iterable[Column], *, lenient: bool = False) -> Callable[[Mapping[str, Value]], int]:
     """`row_hash` for one column list, with the sorting and the names done once: for the hot path."""
+    ordered = sorted(columns, key=_name_bytes)
     plan = [
         (column.name, b"%d:%b%b" % (len(column.name.encode()), column.name.encode(), tag), encode)
-        for column in sorted(columns, key=_name_bytes)
+        for column in ordered
         for tag, encode in (_ENCODERS[column.kind],)
     ]
 
     def hash_row(row: Mapping[str, Value]) -> int:
         parts: list[bytes] = []
-        for name, prefix, encode in plan:
-            value = row[name]
-            if value is not None:
-                body = _encoded(encode, value)
-                parts.append(b"%b%d:%b" % (prefix, len(body), body))
+        try:
+            for name, prefix, encode in plan:
+                value = row[name]
+                if value is not None:
+                    body = encode(value)
+                    parts.append(b"%b%d:%b" % (prefix, len(body), body))
+        except (ValueError, *_WRONG):
+            return row_hash(ordered, row, lenient=lenient)  # which says what is wrong, or takes it as it is
         return xxhash.xxh64_intdigest(b"".join(parts), seed=0)
 
     return hash_row
@@ -108,10 +123,18 @@ def _name_bytes(column: Column) -> bytes:
 
 
 def _integer(value: Any) -> bytes:
+    if isinstance(value, str):
+        _plain(value)
     number = int(value)
     if number != value and not isinstance(value, str):
         raise ValueError(f"{value!r} is not an integer")
     return b"%d" % number
+
+
+def _plain(text: str) -> None:
+    """Refuse what Python reads as a number and no store writes as one: spaces, ``1_000``, digits of other scripts."""
+    if not text.isascii() or "_" in text or text.strip() != text:
+        raise ValueError(f"`{text}` is no number")
 
 
 _BOOLEANS: dict[Any, bytes] = {
@@ -127,10 +150,17 @@ def _boolean(value: Any) -> bytes:
     return digit
 
 
+_LONGEST_DECIMAL = 400
+"""Digits before or after the point; MySQL has 65, a float written out some 310."""
+
+
 def _decimal(value: Any) -> bytes:
     text = value if isinstance(value, str) else format(Decimal(value), "f")
     if "e" in text or "E" in text:
-        text = format(_exact(text), "f")
+        number = _exact(text)
+        if abs(number.adjusted()) > _LONGEST_DECIMAL:  # written out, it could fill the memory
+            raise ValueError(f"`{text}` is longer than any decimal")
+        text = format(number, "f")
     sign = text[:1]
     whole, _, fraction = (text[1:] if sign in {"-", "+"} else text).partition(".")
     if not (whole + fraction).isdigit():
@@ -148,6 +178,8 @@ def _exact(text: str) -> Decimal:
 
 
 def _double(value: Any) -> bytes:
+    if isinstance(value, str):
+        _plain(value)
     return struct.pack(">d", float(value) + 0.0).hex().encode()
 
 
@@ -158,23 +190,56 @@ def _text(value: Any) -> bytes:
 
 
 def _bytes(value: Any) -> bytes:
-    return base64.b64decode(value, validate=True) if isinstance(value, str) else bytes(value)
+    return base64.b64decode(value, validate=True) if isinstance(value, str) else bytes(memoryview(value))
+
+
+_NEGATIVE_ZERO = struct.pack("<f", -0.0)
 
 
 def _vector(value: Any) -> bytes:
+    """``value``: numbers in a sequence or in JSON's text, or the canonical bytes themselves, ``-0.0`` and all."""
     try:
-        return struct.pack(f"<{len(value)}f", *value)
+        numbers = _numbers(value)
+        packed = struct.pack(f"<{len(numbers)}f", *numbers)
     except (struct.error, TypeError, OverflowError) as error:
         raise ValueError(f"no vector of float32: {error}") from error
+    if not math.isfinite(sum(numbers)):  # a sum of doubles cannot leave their range by finite float32s
+        raise ValueError("a vector's numbers must be finite")
+    if _NEGATIVE_ZERO in packed:  # perhaps across two numbers, perhaps made by rounding
+        numbers = struct.unpack(f"<{len(numbers)}f", packed)
+        packed = struct.pack(f"<{len(numbers)}f", *(number + 0.0 for number in numbers))
+    return packed
+
+
+def _numbers(value: Any) -> Sequence[float]:
+    if isinstance(value, str):
+        value = json.loads(value)
+        if not isinstance(value, list):
+            raise TypeError("its text is no list")
+    elif isinstance(value, bytes):
+        if len(value) % 4:
+            raise ValueError(f"{len(value)} bytes are no vector of float32")
+        value = struct.unpack(f"<{len(value) // 4}f", value)
+    return value  # type: ignore[no-any-return]
+
+
+_MIDNIGHT = "00:00:00"
 
 
 def _date(value: Any) -> bytes:
     text = value if isinstance(value, str) else value.isoformat()
-    return text.rstrip("Z")[:10].encode()
+    text = text.removesuffix("Z")
+    if len(text) > 10:  # some stores know dates only as the midnights that they begin with
+        day, time = text[:10], text[11:]
+        if text[10] not in "T " or _trim_fraction(time.removesuffix("+00:00")) != _MIDNIGHT.encode():
+            raise ValueError(f"`{text}` is no date")
+        text = day
+    return text.encode()
 
 
 def _time(value: Any) -> bytes:
-    return _trim_fraction(str(value).rstrip("Z"))
+    text = value if isinstance(value, str) else value.isoformat()
+    return _trim_fraction(text.removesuffix("Z"))
 
 
 def _datetime(value: Any) -> bytes:

@@ -220,8 +220,12 @@ def _stored(
     row = statements.row_from([column.name for column in target.columns(schema)], text)
     if row is None or any(row[name] is None for name in schema.key):
         return None
+    try:
+        key = key_of(schema, row)
+    except ValueError:  # somebody put there what is no key
+        return None
     told = statements.stamp_from(stamp)
-    return StoredRow(key_of(schema, row), place, told.position, told.hash, told.mapping, row, told.generation)
+    return StoredRow(key, place, told.position, told.hash, told.mapping, row, told.generation)
 
 
 @contextmanager

@@ -10,7 +10,7 @@ them. Stamps from before there were generations begin with the position's 19 dig
 """
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -78,7 +78,7 @@ end
 return answer
 """
 
-_decode = msgspec.json.Decoder(dict[str, bool | int | float | str | list[float] | None]).decode
+_decode = msgspec.json.Decoder(dict[str, Any]).decode
 
 _GENERATION_WIDTH = 5
 

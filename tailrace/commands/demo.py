@@ -1,34 +1,40 @@
 """``tailrace demo``: the whole thing on sample data."""
 
+import asyncio
 import logging
 import os
 import signal
 import threading
 import time
 from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 import click
 import msgspec
-from rich.console import Console
 from rich.live import Live
 
 from audit.report import Report
-from changes.errors import Transient
+from changes.errors import TailraceError, Transient
 from changes.topology import Topology
+from enrichers.settings import settings_from
 from streams.kafka import KafkaUrl
 from streams.mysql import MysqlUrl, session
 from streams.watch import Waited, enrichment_of, lanes_of
 from streams.watch import wait as wait_for
+from tailrace.commands import scenes
 from tailrace.commands.check import EXIT, checked, show
 from tailrace.commands.common import BAD_CONFIGURATION, json_option, print_json, say, topics_option
-from tailrace.commands.status import status_of, table_of
+from tailrace.commands.search import embedded, nearest, vector_of
+from tailrace.commands.status import status_of
 from tailrace.declared import read_topology
 from tailrace.example.load import load
 from tailrace.example.traffic import Traffic
 from tailrace.logs import set_up
+from tailrace.made import Made, made, told
 from tailrace.pipeline import Pipeline
 from tailrace.stack.places import stack_folder
 from tailrace.stack.stack import Stack
@@ -36,6 +42,10 @@ from tailrace.stack.supervise import supervise
 
 ONCE_SECONDS = 10.0
 FILL_SECONDS = 600.0
+
+KIND, VECTOR, BEST = "jobs", "title", 3
+QUERY = "writes manuals"
+SHOWN = ("id", "title", "location", "experience_required")
 
 
 @click.command()
@@ -64,7 +74,7 @@ def demo(topics: Path, once: bool, profile: str, rows: int, rate: float, seed: i
         watcher = threading.Thread(target=supervise, args=(stack, lambda line: say(f"stack: {line}"), stop))
         watcher.start()
         try:
-            report = _demonstrate(topology, topics, endpoints, folder, once=once, rows=rows, rate=rate, seed=seed)
+            shown = _demonstrate(topology, topics, endpoints, folder, once=once, rows=rows, rate=rate, seed=seed)
         finally:
             stop.set()
             watcher.join()
@@ -74,16 +84,32 @@ def demo(topics: Path, once: bool, profile: str, rows: int, rate: float, seed: i
     finally:
         stack.down()
     if as_json:
-        check = msgspec.to_builtins(report)
-        print_json({"verdict": report.verdict, "seconds": round(time.monotonic() - began, 3), "check": check})
+        print_json(
+            {
+                "verdict": shown.report.verdict,
+                "seconds": round(time.monotonic() - began, 3),
+                "made": shown.made,
+                "search": {"text": QUERY, "kind": KIND, "vector": VECTOR, "found": shown.found},
+                "check": msgspec.to_builtins(shown.report),
+            }
+        )
     else:
-        show(report)
-    raise SystemExit(EXIT[report.verdict])
+        show(shown.report)
+    raise SystemExit(EXIT[shown.report.verdict])
 
 
 def _interrupt(_signal: int, _frame: FrameType | None) -> None:
     """SIGTERM ends the demonstration as Ctrl-C does: everything is stopped cleanly."""
     raise KeyboardInterrupt
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What was made of rows, what a search found, and how the stores compare."""
+
+    made: Made
+    found: list[dict[str, Any]]
+    report: Report
 
 
 def _demonstrate(
@@ -96,7 +122,7 @@ def _demonstrate(
     rows: int,
     rate: float,
     seed: int,
-) -> Report:
+) -> Shown:
     version = topology.versions[0]
     mine = endpoints[version]
     with session(MysqlUrl.parse(mine["mysql"])):  # a server given by the environment may refuse us: say so plainly
@@ -109,16 +135,19 @@ def _demonstrate(
     traffic: Traffic | None = None
     try:
         _first_fill(topology, version, mine)
-        say(f"every store has every row; now {rate:g} changes a second go into MySQL (log: {folder}/pipeline.log)")
+        counted = _Counted(topology, version, mine["postgres"])
+        say(f"every store has every row, and {told(counted())} made of them")
+        say(f"now {rate:g} changes a second go into MySQL (log: {folder}/pipeline.log)")
         traffic = Traffic(mine["mysql"], rate=rate, seed=seed)
         traffic.start()
-        _look_on(topology, version, ONCE_SECONDS if once else None)
+        _look_on(topology, version, counted, rate, ONCE_SECONDS if once else None)
+        found = _search(topology, version, mine["postgres"])
         stats = traffic.stats()
         say(
             f"{stats.changes} changes in {stats.transactions} transactions, {stats.rollbacks} rolled back; "
             "checking every row of every store while they go on…"
         )
-        return checked(topology, version, mine)
+        return Shown(counted(), found, checked(topology, version, mine))
     finally:
         if traffic is not None:
             traffic.stop()
@@ -126,53 +155,92 @@ def _demonstrate(
 
 
 def _first_fill(topology: Topology, version: str, endpoints: Mapping[str, str]) -> None:
-    say("capture reads every table, the lanes fill the stores…")
-    waited = wait_for(
-        MysqlUrl.parse(endpoints["mysql"]),
-        KafkaUrl.parse(endpoints["kafka"]),
-        lanes_of(topology, version),
-        version=version,
-        timeout=FILL_SECONDS,
-        enrichment=enrichment_of(topology, version),
-        progress=_Progress(),
-    )
+    say("capture reads every table, the lanes fill the stores, models read what is new…")
+    console = scenes.console()
+    with Live(console=console, auto_refresh=False, transient=True) as live:
+        progress = _Progress(topology, version, endpoints["postgres"], live)
+        waited = wait_for(
+            MysqlUrl.parse(endpoints["mysql"]),
+            KafkaUrl.parse(endpoints["kafka"]),
+            lanes_of(topology, version),
+            version=version,
+            timeout=FILL_SECONDS,
+            enrichment=enrichment_of(topology, version),
+            progress=progress,
+        )
     if not waited.done:
         raise Transient(f"the stores were not filled within {FILL_SECONDS:.0f} s")
 
 
 class _Progress:
-    """Says how far the first fill is, once a second at most."""
+    """Shows how far the first fill is: once a second on a terminal, else a line every five."""
 
-    def __init__(self) -> None:
-        self._next = time.monotonic() + 2
+    def __init__(self, topology: Topology, version: str, postgres: str, live: Live) -> None:
+        self._counted = _Counted(topology, version, postgres)
+        self._live = live
+        self._began = time.monotonic()
+        self._next = self._began + 1
         self._said = ""
 
     def __call__(self, state: Waited) -> None:
-        if time.monotonic() < self._next:
+        now = time.monotonic()
+        if now < self._next:
             return
-        self._next = time.monotonic() + 1
-        line = (
-            f"{len(state.filling)} tables to read"
-            if state.filling
-            else ", ".join(f"{lane}: {count} records to go" for lane, count in state.waiting.items())
-        )
-        if line and line != self._said:
+        if self._live.console.is_terminal:
+            self._next = now + 1
+            self._live.update(scenes.filling(state, self._counted(), now - self._began), refresh=True)
+            return
+        self._next = now + 5
+        line = f"  {scenes.left(state)}; {told(self._counted())}"
+        if line != self._said:
             self._said = line
-            say(f"  {line}")
+            say(line)
 
 
-def _look_on(topology: Topology, version: str, seconds: float | None) -> None:
-    """Show the lanes until Ctrl-C, or for ``seconds``."""
+class _Counted:
+    """What has been made by now; while PostgreSQL does not answer, what it was."""
+
+    def __init__(self, topology: Topology, version: str, postgres: str) -> None:
+        self._topology, self._version, self._postgres = topology, version, postgres
+        self._last: Made = {}
+
+    def __call__(self) -> Made:
+        with suppress(Transient):  # which the lanes tell of
+            self._last = asyncio.run(made(self._postgres, self._topology, self._version))
+        return self._last
+
+
+def _look_on(topology: Topology, version: str, counted: _Counted, rate: float, seconds: float | None) -> None:
+    """Show lanes and results until Ctrl-C, or for ``seconds``."""
     end = None if seconds is None else time.monotonic() + seconds
-    console = Console(stderr=True)
+    console = scenes.console()
     try:
         with Live(console=console, auto_refresh=False, transient=False) as live:
             while end is None or time.monotonic() < end:
                 found: dict[str, Any] = status_of(topology, version)
                 if console.is_terminal:
-                    live.update(table_of(version, found), refresh=True)
+                    live.update(scenes.traffic(found, counted(), rate), refresh=True)
                 time.sleep(1.0)
     except KeyboardInterrupt:
         if seconds is not None:
             raise
         say("Ctrl-C: one check, then everything is stopped")
+
+
+def _search(topology: Topology, version: str, postgres: str) -> list[dict[str, Any]]:
+    """The rows nearest to `QUERY`, shown; none where this declaration has no such vectors."""
+    try:
+        where = embedded(topology, version, KIND)
+        if VECTOR not in where.names:
+            return []
+        settings = settings_from(version, topology.prefix(version), os.environ)
+        wanted = asyncio.run(vector_of(QUERY, settings))
+        found = asyncio.run(nearest(postgres, where, wanted, vector=VECTOR, limit=BEST))
+    except TailraceError as error:
+        say(f"no search: {error}")
+        return []
+    say(f"nearest to “{QUERY}” among {KIND}:")
+    for one in found:
+        row = one["row"]
+        say(f"  {one['similarity']:.2f}  " + " · ".join(str(row[name]) for name in SHOWN if row.get(name) is not None))
+    return found

@@ -1,15 +1,18 @@
-"""``tailrace search``: rows by meaning, from the vectors in PostgreSQL."""
+"""``tailrace search``: rows by meaning, from the vectors in PostgreSQL, as somebody who may see only what is theirs."""
 
 import asyncio
 import json
 import os
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import asyncpg
 import click
 
-from changes.errors import Misconfigured
+from changes.errors import Misconfigured, Transient
 from changes.target import Target
 from changes.topology import Topology
 from changes.topology.model import EmbedDecl
@@ -17,11 +20,32 @@ from enrichers.contract import Input
 from enrichers.inputs import read
 from enrichers.registry import SPECS
 from enrichers.settings import Settings, settings_from
+from sinks.sql.postgres import readers
+from sinks.sql.postgres.errors import classify
+from sinks.sql.table import quote
 from tailrace.commands.common import json_option, one_version, print_json, topics_option, version_option
 from tailrace.declared import read_topology
 from tailrace.endpoints import endpoints_of
 
 _QUERY = "query"
+
+_VECTORS = "SELECT extnamespace::regnamespace::text FROM pg_extension WHERE extname = 'vector'"
+_THOROUGH = (
+    "SELECT set_config('hnsw.iterative_scan', 'strict_order', true), set_config('hnsw.ef_search', $1, true)"
+    " FROM pg_extension WHERE extname = 'vector' AND string_to_array(extversion, '.')::integer[] >= '{0,8}'"
+)
+"""An index by distance knows nothing of whose rows they are: where too few of the nearest may be seen, go on."""
+_BREADTH = 100
+
+
+@dataclass(frozen=True)
+class Searched:
+    """The vectors of a table and its rows in PostgreSQL, and the columns of these that are not shown unasked."""
+
+    vectors: Target
+    rows: Target
+    personal: tuple[str, ...]
+    names: tuple[str, ...]
 
 
 @click.command()
@@ -32,6 +56,7 @@ _QUERY = "query"
 @click.option("--vector", default=None, help="Which of its named vectors; the last declared if not given.")
 @click.option("--user", type=int, default=None, help="As whom: rows that belong to a user are found by that user only.")
 @click.option("--limit", type=click.IntRange(1, 100), default=5, show_default=True)
+@click.option("--personal", is_flag=True, help="Show columns that are declared personal too.")
 @json_option
 def search(
     topics: Path,
@@ -41,74 +66,135 @@ def search(
     vector: str | None,
     user: int | None,
     limit: int,
+    personal: bool,
     as_json: bool,
 ) -> None:
-    """Find the rows of a table whose vectors are nearest to TEXT, by cosine distance."""
+    """Find the rows of a table whose vectors are nearest to TEXT, by cosine distance.
+
+    Reads as the applications' role, under row-level security.
+    """
     topology = read_topology(topics)
     chosen = one_version(topology, version)
-    target, decl = embedded(topology, chosen, kind)
-    name = vector or list(decl.vectors)[-1]
-    if name not in decl.vectors:
-        raise click.UsageError(f"`{kind}` has no vector `{name}`: there are {', '.join(decl.vectors)}")
-    if target.user is not None and user is None:
+    where = embedded(topology, chosen, kind)
+    if vector is not None and vector not in where.names:
+        raise click.UsageError(f"`{kind}` has no vector `{vector}`: there are {', '.join(where.names)}")
+    if where.vectors.user is not None and user is None:
         raise click.UsageError(f"rows of `{kind}` belong to users: say as whom with --user")
     settings = settings_from(chosen, topology.prefix(chosen), os.environ)
     url = endpoints_of(topology, chosen)["postgres"]
-    found = asyncio.run(nearest(url, settings, target, name, text, user=user, limit=limit))
+
+    async def run() -> list[dict[str, Any]]:
+        wanted = await vector_of(text, settings)
+        return await nearest(url, where, wanted, vector=vector, user=user, limit=limit, personal=personal)
+
+    found = asyncio.run(run())
     if as_json:
         print_json(found)
         return
     for one in found:
-        row = ", ".join(f"{column}: {value}" for column, value in one["row"].items() if value is not None)
-        click.echo(f"{one['similarity']:.3f}  {row[:160]}")
+        click.echo(shown(one))
 
 
-def embedded(topology: Topology, version: str, table: str) -> tuple[Target, EmbedDecl]:
-    """Where the vectors of a table are in PostgreSQL. Raises `Misconfigured` where there are none."""
-    for target in topology.derived_targets(version):
-        decl = topology.tables[target.source].enrich.get(target.of or "")
-        if target.source == table and target.sink == "postgres" and isinstance(decl, EmbedDecl):
-            return target, decl
-    known = sorted({t.source for t in topology.derived_targets(version) if t.sink == "postgres"})
-    raise Misconfigured(f"no vectors of `{table}` go to PostgreSQL: there are some of {', '.join(known)}")
+def shown(one: dict[str, Any], width: int = 160) -> str:
+    """A result as a line."""
+    row = ", ".join(f"{column}: {value}" for column, value in one["row"].items() if value is not None)
+    return f"{one['similarity']:.3f}  {row[:width]}"
+
+
+def embedded(topology: Topology, version: str, table: str) -> Searched:
+    """Where the vectors and the rows of a table are. Raises `Misconfigured` where they are not in PostgreSQL."""
+    rows = {target.table: target for target in topology.targets(version) if target.sink == "postgres"}
+    vectors = {
+        target.source: (target, decl)
+        for target in topology.derived_targets(version)
+        if target.sink == "postgres" and target.source in rows
+        for decl in (topology.tables[target.source].enrich.get(target.of or ""),)
+        if isinstance(decl, EmbedDecl)
+    }
+    if table not in vectors:
+        known = ", ".join(sorted(vectors)) or "none"
+        raise Misconfigured(f"no rows of `{table}` with vectors go to PostgreSQL: there are some of {known}")
+    target, decl = vectors[table]
+    personal = tuple(topology.tables[table].columns.personal)
+    return Searched(target, rows[table], personal, tuple(decl.vectors))
 
 
 async def nearest(
-    url: str, settings: Settings, target: Target, vector: str, text: str, *, user: int | None, limit: int
+    url: str,
+    where: Searched,
+    wanted: Sequence[float],
+    *,
+    vector: str | None = None,
+    user: int | None = None,
+    limit: int = 5,
+    personal: bool = False,
 ) -> list[dict[str, Any]]:
-    """The rows, nearest first, with their cosine similarity (-1 to 1)."""
-    wanted = await _vector_of(text, settings)
-    connection = await asyncpg.connect(url)
+    """The rows that ``user``, or anybody where there is none, may see, nearest first, with their cosine similarity
+    (-1 to 1).
+
+    Raises `Misconfigured` where PostgreSQL does not let us read as its applications do, `Transient` where it is away.
+    """
+    async with reading(url, user, limit) as connection:
+        await connection.set_type_codec("jsonb", encoder=str, decoder=json.loads, schema="pg_catalog")
+        text = query(where, vector or where.names[-1], await connection.fetchval(_VECTORS))
+        hidden = [] if personal else list(where.personal)
+        found = await connection.fetch(text, "[" + ",".join(map(repr, wanted)) + "]", limit, hidden)
+    return [{"similarity": round(1 - one["distance"], 6), "row": dict(one["row"])} for one in found]
+
+
+@asynccontextmanager
+async def reading(url: str, user: int | None, limit: int) -> AsyncIterator["asyncpg.Connection[Any]"]:
+    """A read-only transaction as the applications' role, on behalf of a user, or of nobody."""
+    connection = None
     try:
+        connection = await asyncpg.connect(url)
         async with connection.transaction(readonly=True):
-            await connection.execute(
-                "SELECT set_config('app.current_user_id', $1, true)", "" if user is None else str(user)
-            )
-            return [
-                {"similarity": round(1 - row["distance"], 6), "row": dict(row["row"])}
-                for row in await _query(connection, target, vector, wanted, user, limit)
-            ]
+            await connection.execute(_THOROUGH, str(max(_BREADTH, 2 * limit)))
+            await _take_role(connection)
+            mine = "" if user is None else str(user)
+            await connection.execute("SELECT set_config('app.current_user_id', $1, true)", mine)
+            yield connection
+    except asyncpg.PostgresError as error:
+        raise classify(error.sqlstate or "XX000", str(error)) from error
+    except OSError as error:
+        raise Transient(f"PostgreSQL: {error or type(error).__name__}") from error
     finally:
-        await connection.close()
+        if connection is not None:
+            await connection.close()
 
 
-async def _query(
-    connection: "asyncpg.Connection[Any]", target: Target, vector: str, wanted: str, user: int | None, limit: int
-) -> list[Any]:
-    await connection.set_type_codec("jsonb", encoder=str, decoder=json.loads, schema="pg_catalog")
-    keys = " AND ".join(f"r.{_quoted(name)} = d.{_quoted(name)}" for name in target.key)
-    mine = "" if target.user is None else f" AND d.{_quoted(target.user)} = {int(user or 0)}"
-    sql = (
-        f"SELECT to_jsonb(r) AS row, d.{_quoted(vector)} <=> $1::vector AS distance"  # noqa: S608 - names are quoted
-        f" FROM public.{_quoted(target.place)} d JOIN public.{_quoted(target.source)} r ON {keys}"
-        f" WHERE d.{_quoted(vector)} IS NOT NULL{mine}"
-        f" ORDER BY d.{_quoted(vector)} <=> $1::vector LIMIT $2"
+async def _take_role(connection: "asyncpg.Connection[Any]") -> None:
+    database, me = await connection.fetchrow("SELECT current_database(), current_user") or ("", "")
+    role = readers(database)
+    try:
+        await connection.execute(f"SET LOCAL ROLE {quote(role)}")
+    except (asyncpg.InvalidParameterValueError, asyncpg.InsufficientPrivilegeError) as error:
+        raise Misconfigured(
+            f"PostgreSQL: `search` reads as the role `{role}`, and may not: let a superuser run"
+            f" CREATE ROLE {quote(role)} NOLOGIN; GRANT {quote(role)} TO {quote(me)};"
+            " and start `tailrace run` anew, which lets the role read"
+        ) from error
+
+
+def query(where: Searched, vector: str, schema: str) -> str:
+    """Binds the vector's text, how many rows, and the columns to leave out.
+
+    Twice as many vectors as rows are taken: for a moment a vector may be there without its row. ``schema`` is that of
+    the extension.
+    """
+    near = f"d.{quote(vector)} OPERATOR({schema}.<=>) $1::text::{schema}.vector"
+    names = [quote(name) for name in where.rows.key]
+    keys, same = ", ".join(f"d.{name}" for name in names), " AND ".join(f"r.{name} = n.{name}" for name in names)
+    return (
+        f"SELECT to_jsonb(r) - $3::text[] AS row, n.distance"  # noqa: S608 - names are quoted
+        f" FROM (SELECT {keys}, {near} AS distance FROM public.{quote(where.vectors.place)} d"
+        f" WHERE d.{quote(vector)} IS NOT NULL ORDER BY {near} LIMIT 2 * $2::integer) n"
+        f" JOIN public.{quote(where.rows.place)} r ON {same} ORDER BY n.distance LIMIT $2::integer"
     )
-    return list(await connection.fetch(sql, wanted, limit))
 
 
-async def _vector_of(text: str, settings: Settings) -> str:
-    """The text's vector as pgvector reads it."""
+async def vector_of(text: str, settings: Settings) -> list[float]:
+    """The text's vector. Raises `Misconfigured` for an empty text."""
     enricher = SPECS["embed"].build(EmbedDecl(kind="embed", vectors={_QUERY: [_QUERY]}), settings)
     try:
         input_: Input = read([_QUERY], {_QUERY: text})
@@ -118,8 +204,4 @@ async def _vector_of(text: str, settings: Settings) -> str:
     numbers = output.columns[_QUERY]
     if not isinstance(numbers, list):
         raise Misconfigured("there is nothing to search for in an empty text")
-    return "[" + ",".join(repr(number) for number in numbers) + "]"
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
+    return numbers

@@ -10,6 +10,7 @@ from importlib.metadata import version as installed
 from pathlib import Path
 from pwd import getpwnam
 
+from sinks.sql.postgres import readers
 from tailrace.stack.errors import NotReady, StackError, Unavailable
 from tailrace.stack.fetch import fetched
 from tailrace.stack.files import private_folder, write_private
@@ -116,7 +117,9 @@ class Postgres(Server):
             secret.unlink()
         # A server in single-user mode listens nowhere: whoever sees the port open sees the accounts complete.
         name = database(self.version)
+        # The second role is the applications': it reads what row-level security lets it, and the first may take it.
         self._single(data, "postgres", f"CREATE ROLE {USER} LOGIN PASSWORD '{self.password(USER)}'",
+                     f"CREATE ROLE {readers(name)} NOLOGIN", f"GRANT {readers(name)} TO {USER}",
                      f"CREATE DATABASE {name} OWNER {USER}", f"REVOKE ALL ON DATABASE {name} FROM PUBLIC")  # fmt: skip
         self._single(data, name, "CREATE EXTENSION vector")
 

@@ -5,6 +5,7 @@ import datetime as dt
 import json
 import math
 import struct
+from array import array
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -107,7 +108,10 @@ def canonical(kind: Kind, value: Any) -> bytes:
         (Kind.JSON, ['{"b":1,"a":[true,null]}', '{ "a" : [ true, null ], "b" : 1.0 }', '{"a":[true,null],"b":1e0}']),
         (Kind.JSON, ["1200", "1.2e3", "12E2", "1200.00", "0.12E+4"]),
         (Kind.JSON, ["0", "-0", "0.0", "-0e5"]),
-        (Kind.VECTOR, [[0.1, 1], (0.10000000149011612, 1.0)]),
+        (Kind.VECTOR, [[0.1, 1], (0.10000000149011612, 1.0), "[0.1, 1]", "[1e-1,1.0]", struct.pack("<2f", 0.1, 1)]),
+        (Kind.VECTOR, [[0.1, 1], array("f", [0.1, 1]), array("d", [0.1, 1])]),
+        (Kind.VECTOR, [[0.0, 1], [-0.0, 1], "[-0.0, 1]", [-1e-46, 1], struct.pack("<2f", -0.0, 1)]),
+        (Kind.VECTOR, [[], "[]", b""]),
         (Kind.JSON, ['"é"', '"\\u00e9"', '"é"'.encode()]),
     ],
     ids=str,
@@ -135,6 +139,11 @@ def test_what_stores_render_differently_is_equal(kind: Kind, same: list[Any]) ->
         (Kind.VECTOR, [1.0, 2.0], [2.0, 1.0]),
         (Kind.VECTOR, [1.0], [1.0, 0.0]),
         (Kind.VECTOR, [0.1], [0.10000001639127731]),
+        (Kind.VECTOR, [0.0], [1e-45]),
+        (Kind.VECTOR, [1.0], []),
+        (Kind.DATETIME, "2026-01-02T03:04:05Z", "12026-01-02T03:04:05Z"),
+        (Kind.TIMESTAMP, "2026-01-02T03:04:05Z", "2026-01-02T03:04:05+01"),
+        (Kind.BYTES, b"", b"\0"),
     ],
 )
 def test_what_looks_alike_and_is_not_the_same_differs(kind: Kind, one: Value, other: Value) -> None:
@@ -195,6 +204,43 @@ def test_times_are_equal_exactly_where_they_are(one: dt.time, other: dt.time) ->
 @given(st.dates(), st.dates())
 def test_dates_are_equal_exactly_where_they_are(one: dt.date, other: dt.date) -> None:
     assert (canonical(Kind.DATE, one) == canonical(Kind.DATE, f"{other}Z")) == (one == other)
+
+
+@given(st.datetimes(), st.datetimes())
+def test_timestamps_are_equal_exactly_where_they_are(one: dt.datetime, other: dt.datetime) -> None:
+    store = f"{other}+00"
+    assert (canonical(Kind.TIMESTAMP, one.replace(tzinfo=dt.UTC)) == canonical(Kind.TIMESTAMP, store)) == (one == other)
+
+
+@given(st.booleans(), st.booleans())
+def test_booleans_are_equal_exactly_where_they_are(one: bool, other: bool) -> None:
+    assert (canonical(Kind.BOOLEAN, one) == canonical(Kind.BOOLEAN, str(int(other)))) == (one == other)
+
+
+vectors = st.lists(st.floats(width=32, allow_nan=False, allow_infinity=False), max_size=3)
+
+
+@given(vectors, vectors)
+def test_vectors_are_equal_exactly_where_they_are(one: list[float], other: list[float]) -> None:
+    assert (canonical(Kind.VECTOR, one) == canonical(Kind.VECTOR, json.dumps(other))) == (one == other)
+
+
+@given(st.lists(st.floats(-3e38, 3e38), max_size=5))
+def test_a_vector_is_the_same_however_a_store_gives_it(numbers: list[float]) -> None:
+    packed = struct.pack(f"<{len(numbers)}f", *numbers)
+    floats = list(struct.unpack(f"<{len(numbers)}f", packed))
+    digits = "[" + ",".join(f"{number:.9g}" for number in floats) + "]"
+    forms: list[Any] = [floats, tuple(floats), array("f", floats), packed, json.dumps(floats), digits]
+    assert {canonical(Kind.VECTOR, form) for form in forms} == {canonical(Kind.VECTOR, numbers)}
+
+
+@given(vectors.filter(len), st.data())
+def test_one_bit_of_a_vector_makes_another(vector: list[float], data: st.DataObject) -> None:
+    packed = bytearray(struct.pack(f"<{len(vector)}f", *vector))
+    packed[data.draw(st.integers(0, len(packed) - 1))] ^= 1 << data.draw(st.integers(0, 7))
+    numbers = struct.unpack(f"<{len(vector)}f", packed)
+    assume(all(map(math.isfinite, numbers)))
+    assert (canonical(Kind.VECTOR, bytes(packed)) == canonical(Kind.VECTOR, vector)) == (list(numbers) == vector)
 
 
 def same_json(one: Any, other: Any) -> bool:
@@ -300,15 +346,29 @@ def test_no_two_rows_share_their_bytes_however_names_and_values_are_cut(
         (Kind.BYTES, "not base64"),
         (Kind.JSON, "{"),
         (Kind.JSON, "NaN"),
-        (Kind.VECTOR, "[1]"),
-        (Kind.VECTOR, 1.0),
-        (Kind.VECTOR, [1e39]),
         (Kind.JSON, ""),
+        (Kind.JSON, 1),
+        *((Kind.VECTOR, bad) for bad in ("1", "{1}", "[1", '["1"]', "[NaN]", 1.0, [1e39], ["1"], b"\0\0\0")),
+        *((Kind.VECTOR, [1.0, bad]) for bad in (math.nan, math.inf, -math.inf)),
+        (Kind.VECTOR, struct.pack("<2f", math.inf, -math.inf)),
+        *((Kind.INTEGER, bad) for bad in ("1_0", " 7", "７", "", math.inf, [1.0])),
+        *((Kind.DOUBLE, bad) for bad in ("1_0", "1 ", [1.0])),
+        *((Kind.DECIMAL, bad) for bad in ("1e999999999", b"1", math.inf)),
+        *((Kind.BYTES, bad) for bad in (3, True, [1.0])),
+        *((Kind.DATE, bad) for bad in ("2026-01-02T00:00:01", "2026-01-02 ", "0044-03-15 BC", 7)),
+        *((kind, bad) for kind in (Kind.TIME, Kind.DATETIME, Kind.TIMESTAMP) for bad in (7, True, [1.0])),
     ],
 )
-def test_a_value_of_another_kind_is_refused(kind: Kind, value: Any) -> None:
-    with pytest.raises(ValueError, match=r"."):
+def test_a_value_of_another_kind_is_refused_and_equals_none_that_is(kind: Kind, value: Any) -> None:
+    columns = [Column("c", kind, "any")]
+    with pytest.raises(ValueError, match=f"^no {kind}: "):
         canonical(kind, value)
+    with pytest.raises(ValueError, match=f"^no {kind}: "):
+        compiled(columns)({"c": value})
+    assert canonical_row(columns, {"c": value}, lenient=True).startswith(b"1:c!")
+    hash_ = row_hash(columns, {"c": value}, lenient=True)
+    assert hash_ == compiled(columns, lenient=True)({"c": value})
+    assert hash_ != row_hash(columns, {"c": None})
 
 
 def test_an_absent_column_is_not_taken_for_null() -> None:

@@ -74,8 +74,6 @@ async def test_the_applications_role_reads_what_is_its_users_and_writes_nothing(
 ) -> None:
     admin = await asyncpg.connect(stack.admin["future"]["postgres"])
     group = f'"{urlsplit(harness.url).path.removeprefix("/")}_app"'
-    if not await admin.fetchval("SELECT to_regrole($1)", group):
-        await admin.execute(f"CREATE ROLE {group} NOLOGIN")  # the sink may not
     async with staged(harness, "postgres") as stage:
         await stage.write(*(stage.put(10, id=id_, user_id=id_ % 2, title="a") for id_ in range(6)))
         await admin.execute(f"SET ROLE {group}")
@@ -87,6 +85,23 @@ async def test_the_applications_role_reads_what_is_its_users_and_writes_nothing(
                 await admin.execute(f"DELETE FROM {relation}")
         with pytest.raises(asyncpg.InsufficientPrivilegeError):
             await admin.execute("SELECT FROM tailrace.tombstones")
+    await admin.close()
+
+
+async def test_a_sink_that_may_make_roles_makes_the_applications(stack: Servers) -> None:
+    admin, name = await asyncpg.connect(stack.admin["future"]["postgres"]), new_place("made")
+    url = stack.admin["future"]["postgres"].rpartition("/")[0]
+    await admin.execute(f"CREATE ROLE {name} LOGIN CREATEROLE PASSWORD 'word'")
+    await admin.execute(f"CREATE DATABASE {name} OWNER {name}")
+    own = urlsplit(f"{url}/{name}")
+    sink = PostgresSink(own._replace(netloc=f"{name}:word@{own.netloc.rpartition('@')[2]}").geturl())
+    await sink.open([(target_of("postgres", "notes", user="user_id"), PLAIN)])
+    await sink.close()
+    taking = "SELECT pg_has_role($1, rolname, 'SET'), rolcanlogin FROM pg_roles WHERE rolname = $2"
+    assert tuple(await admin.fetchrow(taking, name, f"{name}_app")) == (True, False)
+    await admin.execute(f"DROP DATABASE {name}")
+    await admin.execute(f"DROP ROLE {name}_app")
+    await admin.execute(f"DROP ROLE {name}")
     await admin.close()
 
 

@@ -192,6 +192,14 @@ def test_a_table_of_vectors() -> None:
     assert plan(table, replace(there, indexes=())) == [index]
 
 
+def test_vectors_with_owners_are_indexed_by_owner_too() -> None:
+    schema = schema_of(("id", "bigint"), ("user_id", "bigint"), ("title", "vector(384)"))
+    name = index_name("notes", "user_id", "user")
+    statements = plan(table_of(target_of("postgres", "notes", user="user_id"), schema), Found(vectors="public"))
+    assert statements[-1] == f'CREATE INDEX IF NOT EXISTS "{name}" ON tailrace."notes" USING btree ("user_id")'
+    assert "ENABLE ROW LEVEL SECURITY" in " ".join(statements)
+
+
 def test_vectors_need_their_extension_and_keep_their_length() -> None:
     table = table_of(TARGET, VECTORS)
     with pytest.raises(Misconfigured, match="CREATE EXTENSION vector"):

@@ -12,6 +12,12 @@ LONGEST_NAME = 63
 """Bytes of an identifier that PostgreSQL keeps; it cuts off the rest without a word."""
 
 
+def readers(database: str) -> str:
+    """The group role of a database's applications: it owns nothing and reads the views, so that row-level security
+    holds for it. `tailrace search` takes it too."""
+    return f"{database}_app"
+
+
 def build(url: str) -> Sink:
     """``url``: ``postgresql://user:password@host:port/database``."""
     from sinks.sql.postgres.sink import PostgresSink  # noqa: PLC0415  the driver is loaded only where it is used

@@ -6,7 +6,7 @@ import asyncpg
 from asyncpg.pool import PoolConnectionProxy
 
 from changes.errors import Misconfigured
-from sinks.sql.postgres import ddl
+from sinks.sql.postgres import ddl, readers
 from sinks.sql.table import Table, quote
 
 _DDL_LOCK = 0x7461696C72616365  # "tailrace" in ASCII: one process at a time creates and widens
@@ -28,7 +28,7 @@ _INDEXES = (
 )
 _VECTORS = "SELECT extnamespace::regnamespace::text FROM pg_extension WHERE extname = 'vector'"
 _POLICIES = "SELECT polname FROM pg_policy WHERE polrelid = to_regclass($1)"
-_READERS = "SELECT rolname FROM pg_roles WHERE rolname = current_database() || '_app'"
+_READERS = "SELECT true FROM pg_roles WHERE rolname = $1"
 _MAY_READ = (
     "SELECT has_schema_privilege($1, $2, 'USAGE') AND has_table_privilege($1, $3, 'SELECT')"
     " AND has_table_privilege($1, $4, 'SELECT')"
@@ -49,9 +49,9 @@ async def ensure(connection: PoolConnectionProxy, tables: Sequence[Table]) -> No
         for table in tables:
             for statement in ddl.plan(table, await _find(connection, table)):
                 await connection.execute(statement)
-        if (readers := await _readers(connection)) is not None:
+        if (role := await _readers(connection)) is not None:
             for table in tables:
-                await _grant(connection, table, readers)
+                await _grant(connection, table, role)
 
 
 async def _find(connection: PoolConnectionProxy, table: Table) -> ddl.Found:
@@ -74,24 +74,24 @@ async def _columns(connection: PoolConnectionProxy, relation: str) -> dict[str, 
 
 
 async def _readers(connection: PoolConnectionProxy) -> str | None:
-    """The group role of this database's applications, ``<database>_app``, made where we may make roles.
+    """The role `readers`, made where we may make roles, and ourselves in it: `tailrace search` reads as nobody more.
 
-    ``None`` where it is missing and we may not: whoever may, creates it and grants by hand.
+    ``None`` where it is missing and we may not: whoever may, creates it.
     """
-    name: str | None = await connection.fetchval(_READERS)
-    if name is not None:
+    name = readers(await connection.fetchval("SELECT current_database()"))
+    if await connection.fetchval(_READERS, name):
         return name
-    wanted = f"{await connection.fetchval('SELECT current_database()')}_app"
     try:
         async with connection.transaction():
-            await connection.execute(f"CREATE ROLE {quote(wanted)} NOLOGIN")
+            await connection.execute(f"CREATE ROLE {quote(name)} NOLOGIN")
+            await connection.execute(f"GRANT {quote(name)} TO CURRENT_USER")
     except (asyncpg.InsufficientPrivilegeError, asyncpg.ReservedNameError):
         return None
-    return wanted
+    return name
 
 
-async def _grant(connection: PoolConnectionProxy, table: Table, readers: str) -> None:
-    if await connection.fetchval(_MAY_READ, readers, ddl.SCHEMA, ddl.base(table), ddl.view(table)):
+async def _grant(connection: PoolConnectionProxy, table: Table, role: str) -> None:
+    if await connection.fetchval(_MAY_READ, role, ddl.SCHEMA, ddl.base(table), ddl.view(table)):
         return
-    await connection.execute(f"GRANT USAGE ON SCHEMA {ddl.SCHEMA} TO {quote(readers)}")
-    await connection.execute(f"GRANT SELECT ON {ddl.base(table)}, {ddl.view(table)} TO {quote(readers)}")
+    await connection.execute(f"GRANT USAGE ON SCHEMA {ddl.SCHEMA} TO {quote(role)}")
+    await connection.execute(f"GRANT SELECT ON {ddl.base(table)}, {ddl.view(table)} TO {quote(role)}")

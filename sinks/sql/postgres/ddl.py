@@ -167,7 +167,8 @@ def _withheld(table: Table, name: str) -> bool:
 def _row_security(table: Table, found: Found) -> list[str]:
     """A reader sees the rows of ``app.current_user_id`` only, and none where it is not set.
 
-    ENABLE without FORCE: the owner, which is the role that writes, sees all. Security that is there is never taken
+    ENABLE without FORCE: the owner, which is the role that writes, sees all; who reads takes the role `readers`, which
+    owns nothing. Security that is there is never taken
     away, also where the declaration no longer asks for it.
     """
     user = table.target.user
@@ -189,19 +190,28 @@ def _row_security(table: Table, found: Found) -> list[str]:
 
 
 def _vector_indexes(table: Table, found: Found) -> list[str]:
-    """For cosine distance, with pgvector's own ``m`` and ``ef_construction``."""
-    columns = [column for column in table.columns if column.kind is Kind.VECTOR and column.arguments[0] <= MOST_INDEXED]
-    named = [(column, index_name(table.target.place, column.name)) for column in columns]
+    """For cosine distance, with pgvector's own ``m`` and ``ef_construction``.
+
+    Where rows have owners there is one by owner as well: of somebody with few rows among many it finds all, where a
+    walk by distance would pass thousands of other people's before it came to one that may be seen.
+    """
+    columns = [column for column in table.columns if column.kind is Kind.VECTOR]
+    wanted = [
+        (index_name(table.target.place, column.name), f"hnsw ({quote(column.name)} {found.vectors}.vector_cosine_ops)")
+        for column in columns
+        if column.arguments[0] <= MOST_INDEXED
+    ]
+    if columns and (user := table.target.user) is not None:
+        wanted.append((index_name(table.target.place, user, "user"), f"btree ({quote(user)})"))
     return [
-        f"CREATE INDEX IF NOT EXISTS {quote(name)} ON {base(table)}"
-        f" USING hnsw ({quote(column.name)} {found.vectors}.vector_cosine_ops)"
-        for column, name in named
+        f"CREATE INDEX IF NOT EXISTS {quote(name)} ON {base(table)} USING {of}"
+        for name, of in wanted
         if name not in found.indexes
     ]
 
 
-def index_name(place: str, column: str) -> str:
+def index_name(place: str, column: str, kind: str = "hnsw") -> str:
     """What can be read of both, and a hash that tells apart what was cut off or would run together."""
     words = f"{place}_{column}".encode()[:48].decode(errors="ignore")
     both = xxhash.xxh32_hexdigest("\0".join((place, column)).encode())
-    return f"{words}_{both}_hnsw"
+    return f"{words}_{both}_{kind}"

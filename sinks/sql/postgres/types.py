@@ -66,7 +66,9 @@ def readable(column: Column, expression: str) -> str:
 
 def value_of(column: Column, value: Value) -> Value:
     """What `readable` returned, as the column's kind is held in Python."""
-    return int(value) if isinstance(value, str) and _wide(column) else value
+    if isinstance(value, str) and _wide(column) and value.removeprefix("-").isdigit():  # a numeric may be NaN
+        return int(value)
+    return value
 
 
 def to_text(column: Column, values: list[Value]) -> list[str | None]:

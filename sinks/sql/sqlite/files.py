@@ -1,12 +1,13 @@
 """The open files: which file is whose, and how few are open at once."""
 
-import asyncio
 import os
 import sqlite3
+import threading
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from urllib.parse import quote, unquote
 
@@ -52,7 +53,7 @@ def walk(folder: Path) -> Iterator[Path]:
 
 
 class OpenFile:
-    """One connection, used by one task at a time.
+    """One connection, used by one thread at a time: whoever holds ``lock``.
 
     ``shaped`` holds the tables that the file is known to be ready for; ``expired_at`` is when its old tombstones were
     last removed.
@@ -62,88 +63,103 @@ class OpenFile:
         self.path = path
         self.shaped: set[Table] = set()
         self.expired_at = float("-inf")
-        self.lock = asyncio.Lock()
+        self.lock = threading.Lock()
         self.users = 0
-        self._connection: aiosqlite.Connection | None = None
+        self._connection: sqlite3.Connection | None = None
 
     @property
-    def connection(self) -> aiosqlite.Connection:
+    def connection(self) -> sqlite3.Connection:
         if self._connection is None:
             raise RuntimeError("the file is not open")
         return self._connection
 
-    async def connect(self, busy: float) -> None:
+    def connect(self, busy: float) -> None:
+        """Raises `Transient` or `Misconfigured`."""
         if self._connection is None:
-            self._connection = await connected(self.path, busy, create=True)
+            with _translated(self.path):
+                self._connection = _connect(self.path, busy, True)
 
-    async def close(self) -> None:
+    def close(self) -> None:
         connection, self._connection = self._connection, None
         self.shaped.clear()
         self.expired_at = float("-inf")
         if connection is not None:
-            await connection.close()
+            connection.close()
 
 
 class Files:
-    """At most ``limit`` open files, and so threads; at most ``at_once`` of them in use."""
+    """The files that are written to, at most ``limit`` of them open beyond those in use. Made for many threads."""
 
-    def __init__(self, folder: Path, *, limit: int, at_once: int, busy: float) -> None:
+    def __init__(self, folder: Path, *, limit: int, busy: float) -> None:
         self._folder = folder
-        self._limit = max(limit, at_once)
+        self._limit = limit
         self._busy = busy
-        self._turns = asyncio.Semaphore(at_once)
+        self._mutex = threading.Lock()
         self._open: OrderedDict[str, OpenFile] = OrderedDict()
 
-    @asynccontextmanager
-    async def use(self, place: str) -> AsyncIterator[OpenFile]:
+    @contextmanager
+    def use(self, place: str) -> Iterator[OpenFile]:
         """The open file of a place, made where there is none.
 
         A file whose user fails with anything but `Rejected` is closed, and whatever was not committed with it.
         """
-        async with self._turns:
-            file = self._open.get(place)
-            if file is None:
-                await self._make_room()
-                file = self._open.setdefault(place, OpenFile(path_of(self._folder, place)))
-            self._open.move_to_end(place)
-            file.users += 1
-            try:
-                async with file.lock:
-                    await file.connect(self._busy)
-                    usable = False
-                    try:
-                        yield file
-                        usable = True
-                    except Rejected:
-                        usable = True
-                        raise
-                    finally:
-                        if not usable:
-                            await file.close()
-            finally:
+        file, idle = self._claim(place)
+        try:
+            for other in idle:
+                with other.lock:
+                    other.close()
+            with file.lock:
+                file.connect(self._busy)
+                usable = False
+                try:
+                    yield file
+                    usable = True
+                except Rejected:
+                    usable = True
+                    raise
+                finally:
+                    if not usable:
+                        file.close()
+        finally:
+            with self._mutex:
                 file.users -= 1
 
-    async def _make_room(self) -> None:
-        while len(self._open) >= self._limit:
-            idle = next((place for place, file in self._open.items() if file.users == 0), None)
-            if idle is None:
-                return
-            await self._open.pop(idle).close()
+    def _claim(self, place: str) -> tuple[OpenFile, list[OpenFile]]:
+        """The file of a place, and those to be closed to make room for it: the ones that lay idle longest."""
+        path, idle = path_of(self._folder, place), []
+        with self._mutex:
+            file = self._open.get(place)
+            if file is None:
+                spare = len(self._open) + 1 - self._limit
+                unused = (name for name, other in self._open.items() if other.users == 0)
+                idle = [self._open.pop(name) for name in list(islice(unused, max(0, spare)))]
+                file = self._open[place] = OpenFile(path)
+            self._open.move_to_end(place)
+            file.users += 1
+        return file, idle
 
-    async def close(self) -> None:
-        while self._open:
-            _, file = self._open.popitem()
-            async with file.lock:
-                await file.close()
+    def close(self) -> None:
+        with self._mutex:
+            files = list(self._open.values())
+            self._open.clear()
+        for file in files:
+            with file.lock:
+                file.close()
 
 
-async def connected(path: Path, busy: float, *, create: bool) -> aiosqlite.Connection:
-    """A connection in autocommit mode that waits ``busy`` seconds for a lock; opened within its own thread.
+async def reading(path: Path, busy: float) -> aiosqlite.Connection:
+    """A connection that cannot write, and waits ``busy`` seconds for a lock; opened within a thread of its own.
 
     Raises `Transient` or `Misconfigured`.
     """
+    with _translated(path):
+        return await aiosqlite.Connection(partial(_connect, path, busy, False), iter_chunk_size=256)
+
+
+@contextmanager
+def _translated(path: Path) -> Iterator[None]:
     try:
-        return await aiosqlite.Connection(partial(_connect, path, busy, create), iter_chunk_size=256)
+        yield
     except sqlite3.Error as error:
         raise classify(str(path), getattr(error, "sqlite_errorcode", None), str(error)) from error
     except OSError as error:

@@ -6,12 +6,15 @@ import os
 import sqlite3
 import time
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
+from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import aiosqlite
 
+from changes.errors import Rejected, TailraceError
 from changes.key import Key, key_of
 from changes.record import APPLIED, STALE, BucketSum, Outcome, Record, StoredRow, StoredSums
 from changes.schema import TableSchema
@@ -20,35 +23,41 @@ from sinks.fold import fold
 from sinks.isolate import isolate
 from sinks.sql.sqlite import statements
 from sinks.sql.sqlite.errors import classify, classify_os
-from sinks.sql.sqlite.files import Files, OpenFile, check_version, connected, make_folder, path_of, place_in, walk
+from sinks.sql.sqlite.files import Files, OpenFile, check_version, make_folder, path_of, place_in, reading, walk
 from sinks.sql.sqlite.portion import Bound, bound_key, value_of
 from sinks.sql.table import Table, portions, table_of
 
 _EXPIRE_EVERY = 3600.0
+_FILES = 16
+"""The most files that a thread is given at a time."""
+
+Result = TypeVar("Result")
 
 
 class SqliteSink:
     """Any number of targets in one folder of files, each file's part of a batch one transaction.
 
-    At most ``limit`` files are open and ``at_once`` written together, each by a thread of its own; reading adds one
-    for each walk. Another process's lock on a file is waited for ``busy`` seconds. ``clock`` gives seconds since
-    1970; a file's tombstones that have outlived ``tombstones_for`` go when it is opened and hourly while it is open,
-    so those of a file that nothing is written to stay.
+    ``at_once`` threads write a file each, for most of the time a file takes is spent waiting for the disk; ``limit``
+    files stay open. Reading adds a thread for each walk. Another process's lock on a file is waited for ``busy``
+    seconds. ``clock`` gives seconds since 1970; a file's tombstones that have outlived ``tombstones_for`` go when it is
+    opened and hourly while it is open, so those of a file that nothing is written to stay.
     """
 
     def __init__(
         self,
         folder: str,
         *,
-        limit: int = 64,
-        at_once: int = 4,
+        limit: int = 128,
+        at_once: int = 16,
         busy: float = 5.0,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._folder = Path(folder)
         self._busy = busy
         self._clock = clock
-        self._files = Files(self._folder, limit=limit, at_once=at_once, busy=busy)
+        self._files = Files(self._folder, limit=limit, busy=busy)
+        self._threads = ThreadPoolExecutor(at_once, thread_name_prefix="sqlite")
+        self._at_once = at_once
         self._targets: dict[str, Target] = {}
 
     async def open(self, tables: Sequence[tuple[Target, TableSchema]]) -> None:
@@ -69,48 +78,68 @@ class SqliteSink:
         places: dict[str, list[int]] = {}
         for index, record in enumerate(records):
             places.setdefault(record.place, []).append(index)
-        answers = await asyncio.gather(
-            *(self._write(place, [records[index] for index in indices]) for place, indices in places.items()),
-            return_exceptions=True,
-        )
+        parts = [(place, [records[index] for index in indices]) for place, indices in places.items()]
+        size = min(_FILES, -(-len(parts) // self._at_once))
+        jobs = [self._in_thread(self._visits, parts[start : start + size]) for start in range(0, len(parts), size or 1)]
         outcomes = [STALE] * len(records)
-        for indices, answer in zip(places.values(), answers, strict=True):
-            if isinstance(answer, BaseException):
-                raise answer
-            for index, outcome in zip(indices, answer, strict=True):
+        errors: list[TailraceError] = []
+        answers = chain.from_iterable(await asyncio.gather(*jobs))
+        for (place, part), indices, answer in zip(parts, places.values(), answers, strict=True):
+            try:
+                found = await self._isolate(place, part) if isinstance(answer, Rejected) else _or_raise(answer)
+            except TailraceError as error:
+                errors.append(error)
+                continue
+            for index, outcome in zip(indices, found, strict=True):
                 outcomes[index] = outcome
+        if errors:
+            raise errors[0]
         return outcomes
 
-    async def _write(self, place: str, records: Sequence[Record]) -> list[Outcome]:
+    async def _isolate(self, place: str, records: Sequence[Record]) -> list[Outcome]:
         async def attempt(part: Sequence[Record]) -> list[Outcome]:
-            async with self._files.use(place) as file:
-                return await self._attempt(file, part)
+            return await self._in_thread(self._visit, place, part)
 
         return await isolate(records, attempt)
 
-    async def _attempt(self, file: OpenFile, records: Sequence[Record]) -> list[Outcome]:
+    async def _in_thread(self, work: Callable[..., Result], *arguments: Any) -> Result:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, work, *arguments)
+
+    def _visits(self, parts: Sequence[tuple[str, Sequence[Record]]]) -> list[list[Outcome] | TailraceError]:
+        """One file after the other: what became of each one's records."""
+        found: list[list[Outcome] | TailraceError] = []
+        for place, records in parts:
+            try:
+                found.append(self._visit(place, records))
+            except TailraceError as error:
+                found.append(error)
+        return found
+
+    def _visit(self, place: str, records: Sequence[Record]) -> list[Outcome]:
         """Store records of distinct rows in one transaction; raises `Rejected` where it was rolled back."""
         outcomes = [STALE] * len(records)
         parts = [Bound(portion) for portion in portions(records)]
         now = self._clock()
-        expires = now - file.expired_at >= _EXPIRE_EVERY
-        async with _transaction(file):
-            if expires:
-                await self._expire(file.connection, now)
-            for part in parts:
-                await _shape(file, part.table)
-                for index in await _store(file.connection, part, int(now)):
-                    outcomes[index] = APPLIED
-        file.shaped.update(part.table for part in parts)
-        file.expired_at = now if expires else file.expired_at
+        with self._files.use(place) as file:
+            expires = now - file.expired_at >= _EXPIRE_EVERY
+            with _transaction(file):
+                if expires:
+                    self._expire(file.connection, now)
+                for part in parts:
+                    _shape(file, part.table)
+                    for index in _store(file.connection, part, int(now)):
+                        outcomes[index] = APPLIED
+            file.shaped.update(part.table for part in parts)
+            file.expired_at = now if expires else file.expired_at
         return outcomes
 
-    async def _expire(self, connection: aiosqlite.Connection, now: float) -> None:
-        await connection.execute(statements.SETUP)
-        if "gen" not in await _names(connection, statements.SIDE_TABLE):
-            await connection.execute(statements.WIDEN_SETUP)
-        for target in self._targets.values():
-            await connection.execute(statements.EXPIRE, (target.name, int(now - target.tombstones_for)))
+    def _expire(self, connection: sqlite3.Connection, now: float) -> None:
+        connection.execute(statements.SETUP)
+        if "gen" not in _names(connection, statements.SIDE_TABLE):
+            connection.execute(statements.WIDEN_SETUP)
+        if connection.execute(statements.ANY).fetchone():
+            for target in self._targets.values():
+                connection.execute(statements.EXPIRE, (target.name, int(now - target.tombstones_for)))
 
     async def read(
         self, target: Target, schema: TableSchema, wanted: Sequence[tuple[str, Key]]
@@ -125,7 +154,7 @@ class SqliteSink:
             if not os.path.exists(path):  # noqa: ASYNC240  a look at a local folder, as short as an await
                 continue
             async with _reading(path, self._busy) as connection:
-                found = await _columns(connection, table.target.place)
+                found = await _columns(connection, f"_tr_{table.target.place}")
                 keys = [bound_key(table, wanted[index][1].values) for index in indices] if found else []
                 for start, size, values in statements.pages(keys):
                     text = statements.read(table, found, size)
@@ -140,7 +169,7 @@ class SqliteSink:
         wanted = () if buckets is None else (json.dumps(list(buckets)),)
         for path in walk(self._folder):
             async with _reading(path, self._busy) as connection:
-                found = await _columns(connection, table.target.place)
+                found = await _columns(connection, f"_tr_{table.target.place}")
                 if not found:
                     continue
                 async with connection.execute(statements.scan(table, found, some=bool(wanted)), wanted) as cursor:
@@ -158,38 +187,45 @@ class SqliteSink:
         return found
 
     async def close(self) -> None:
-        await self._files.close()
+        await asyncio.to_thread(self._threads.shutdown)
+        await asyncio.to_thread(self._files.close)
 
 
-async def _shape(file: OpenFile, table: Table) -> None:
+def _or_raise(answer: list[Outcome] | TailraceError) -> list[Outcome]:
+    if isinstance(answer, TailraceError):
+        raise answer
+    return answer
+
+
+def _shape(file: OpenFile, table: Table) -> None:
     """Make or widen a file's table, within a transaction."""
     if table not in file.shaped:
-        found = await _columns(file.connection, table.target.place)
-        view = await _names(file.connection, table.target.place)
+        found = _names(file.connection, f"_tr_{table.target.place}")
+        view = _names(file.connection, table.target.place)
         for statement in statements.plan(table, found, view):
-            await file.connection.execute(statement)
+            file.connection.execute(statement)
 
 
-async def _store(connection: aiosqlite.Connection, part: Bound, now: int) -> list[int]:
+def _store(connection: sqlite3.Connection, part: Bound, now: int) -> list[int]:
     """Write what is not older than what the file holds; where in the batch those records stood.
 
     Nobody else writes between looking and writing: the transaction holds the file's write lock from its start.
     """
     for statement, rows in part.yielding():
         if rows:
-            await connection.executemany(statement, rows)
+            connection.executemany(statement, rows)
     held = [(-1, -1)] * len(part.records)
     wanted = [(*key, record.key.canonical) for key, record in zip(part.keys, part.records, strict=True)]
     for start, size, values in statements.pages(wanted):
         values.append(part.table.target.name)
         text = statements.look_up(part.table, size)
-        for number, *orders in await connection.execute_fetchall(text, values):
+        for number, *orders in connection.execute(text, values):
             row_gen, row_pos, grave_gen, grave_pos = orders
             held[start + number] = max((row_gen, row_pos), (grave_gen, grave_pos))
     landing = part.landing(held)
     for statement, rows in part.writes(landing, now):
         if rows:
-            await connection.executemany(statement, rows)
+            connection.executemany(statement, rows)
     return [part.indices[index] for index in landing]
 
 
@@ -197,24 +233,25 @@ async def _sum(
     connection: aiosqlite.Connection, table: Table, schema: TableSchema, upto: int, place: str, found: StoredSums
 ) -> None:
     """Add what one file holds."""
-    if await _columns(connection, table.target.place):
+    if await _columns(connection, f"_tr_{table.target.place}"):
         for bucket, *sums in await connection.execute_fetchall(statements.sums(table), (upto,)):
             found.sums[bucket] = found.sums.get(bucket, BucketSum()) + BucketSum(*sums)
         for *values, bucket in await connection.execute_fetchall(statements.beyond(table), (upto,)):
             key = {column.name: value_of(column, value) for column, value in zip(table.key, values, strict=True)}
             found.beyond[place, key_of(schema, key).canonical] = bucket
-    if await _names(connection, statements.SIDE_TABLE):
+    if await _columns(connection, statements.SIDE_TABLE):
         wanted = (table.target.name, upto)
         for grave, bucket in await connection.execute_fetchall(statements.BURIED_BEYOND, wanted):
             found.beyond[place, grave] = bucket
 
 
-async def _columns(connection: aiosqlite.Connection, place: str) -> list[str]:
-    """The columns of a target's base table."""
-    return await _names(connection, f"_tr_{place}")
+def _names(connection: sqlite3.Connection, name: str) -> list[str]:
+    """The columns of a table or view."""
+    return [column for (column,) in connection.execute(statements.COLUMNS, (name,))]
 
 
-async def _names(connection: aiosqlite.Connection, name: str) -> list[str]:
+async def _columns(connection: aiosqlite.Connection, name: str) -> list[str]:
+    """`_names` for a connection that reads."""
     return [column for (column,) in await connection.execute_fetchall(statements.COLUMNS, (name,))]
 
 
@@ -224,26 +261,26 @@ def _stored(table: Table, schema: TableSchema, place: str, fields: Iterable[Any]
     return StoredRow(key_of(schema, row), place, position, high << 32 | low, mapping, row, generation)
 
 
-@asynccontextmanager
-async def _transaction(file: OpenFile) -> AsyncIterator[None]:
+@contextmanager
+def _transaction(file: OpenFile) -> Iterator[None]:
     """A transaction that holds the file's write lock from its start; rolled back unless all went well."""
     connection = file.connection
     with _translated(file.path):
-        await connection.execute("BEGIN IMMEDIATE")
+        connection.execute("BEGIN IMMEDIATE")
         committed = False
         try:
             yield
-            await connection.commit()
+            connection.commit()
             committed = True
         finally:
             if not committed and connection.in_transaction:
-                await connection.rollback()
+                connection.rollback()
 
 
 @asynccontextmanager
 async def _reading(path: Path, busy: float) -> AsyncIterator[aiosqlite.Connection]:
     """A connection of its own, that cannot write."""
-    connection = await connected(path, busy, create=False)
+    connection = await reading(path, busy)
     try:
         with _translated(path):
             yield connection

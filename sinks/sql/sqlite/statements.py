@@ -23,6 +23,7 @@ SETUP = (
 )
 WIDEN_SETUP = f"ALTER TABLE {SIDE_TABLE} ADD COLUMN gen INTEGER NOT NULL DEFAULT 0"
 """The statement for a side table from before there were generations, which has no ``gen``."""
+ANY = f"SELECT 1 FROM {SIDE_TABLE} LIMIT 1"
 EXPIRE = f"DELETE FROM {SIDE_TABLE} WHERE target = ? AND seen_at < ?"
 
 BURY = (
