@@ -157,10 +157,10 @@ class PostgresSink:
             ):
                 # As long as a large table takes.
                 found = await connection.fetch(texts.sums, upto, timeout=_LONGEST)
-                buried = await connection.fetch(statements.BURIED_BEYOND, target.name, upto)
+                buried = await connection.fetch(statements.BURIED_BEYOND, target.name, upto, timeout=_LONGEST)
                 # A row that this transaction sees stays where it is for as long as it lasts.
                 places = [place for *_, beyond in found for place in beyond or ()]
-                rows = await connection.fetch(texts.beyond, places) if places else []
+                rows = await connection.fetch(texts.beyond, places, timeout=_LONGEST) if places else []
         beyond = {("", bytes(key)): int(bucket) for key, bucket in buried}
         for *values, bucket in rows:
             key = {column.name: value_of(column, value) for column, value in zip(table.key, values, strict=True)}
