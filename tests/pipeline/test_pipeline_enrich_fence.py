@@ -273,12 +273,13 @@ def shares(running: Line, since: float) -> dict[str, set[int]]:
 
 def shared(running: Line, ids: list[int], n: int) -> tuple[int, dict[str, set[int]]]:
     """Update all rows until each of both workers tells its own; the last ``n``, and who told what."""
+    running.settle()
     for _ in range(60):
         since, n = time.time(), n + 1
         updated_to(running, ids, n)
         running.settle()
         found = shares(running, since)
-        if len(found) == 2 and found["first"].isdisjoint(found["second"]):
+        if found.keys() == {"first", "second"} and found["first"].isdisjoint(found["second"]):
             return n, found
     raise AssertionError("the second worker never got a share")
 
