@@ -1,14 +1,17 @@
 """The audit on the whole line while writes go on: no false alarm, every tampering found, and mended by a repair."""
 
 import asyncio
+import json
 import os
 import signal
 import time
 from collections.abc import Iterator
 from contextlib import closing
+from typing import Any
 
 import pytest
 from busy import Busy, busy_line, differences
+from click.testing import CliRunner
 
 from audit.trace import trace
 from changes.envelope import decode, decode_key
@@ -17,6 +20,8 @@ from sinks.redis.statements import stamp_key
 from streams.capture.requests import send
 from streams.kafka import read_topic
 from streams.marks import Marks
+from tailrace.cli import cli
+from tailrace.stack.endpoints import VARIABLES
 
 RATE = 200.0
 OURS = range(900_001, 900_021)
@@ -138,3 +143,27 @@ def test_a_request_is_answered_once_though_capture_is_killed_meanwhile(busy: Bus
         finally:
             marks.close()
     assert told() == sorted([*before, *known, *known, *known])
+
+
+def test_the_command_shows_plans_and_mends(busy: Busy) -> None:
+    prefix = busy.line.topology.prefix(busy.line.version)
+    environ = {prefix + VARIABLES[kind]: url for kind, url in busy.line.endpoints.items()}
+
+    def ran(*options: str) -> tuple[int, dict[str, Any]]:
+        arguments = ["check", "--topics", busy.line.topology.file, "--table", "tr_ledger", "--json", *options]
+        result = CliRunner().invoke(cli, arguments, env=environ)
+        return result.exit_code, json.loads(result.stdout)
+
+    # Capture may just have been killed: what is to be spoilt must be there, and nothing on its way to write it again.
+    busy.line.settle()
+    assert busy.postgres("SELECT payload FROM tailrace.tr_ledger WHERE id = 900018") == [("right",)]
+    assert busy.postgres("UPDATE tailrace.tr_ledger SET payload = 'wrong' WHERE id = 900018 RETURNING id")
+    wrong = [{"class": "altered", "key": {"id": 900_018}, "columns": ["payload"]}]
+    code, planned_only = ran("--repair", "--dry-run")
+    assert (code, planned_only["verdict"], planned_only["left_out"]) == (3, "different", 0)
+    assert planned_only["asked"] == {"tr_ledger": [{"key": [900_018], "hint": {}, "over": ""}]}
+    code, mended = ran("--repair")
+    assert (code, mended["verdict"], mended["depth"]) == (0, "equal", "keys")
+    assert [found for result in mended["before"]["results"] for found in result["differences"]] == wrong
+    code, last = ran()
+    assert (code, last["verdict"], last["depth"]) == (0, "equal", "deep")

@@ -132,7 +132,7 @@ def full(column: Column, value: Value) -> Row:
 
 def judged(stage: Stage, wanted: Row, stored: StoredRow | None) -> list[Found]:
     assert stored is not None
-    hash_ = row_hash(SCHEMA.columns, wanted)
+    hash_ = row_hash(SCHEMA.columns, wanted)  # a target here receives all columns
     expected = Expected(stored.place, wanted, hash_, hash_)
     return [found for _, found in judge(stage.target, SCHEMA, expected, {stored.place: stored}, newest=100)]
 

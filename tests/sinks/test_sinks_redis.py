@@ -84,16 +84,19 @@ def test_what_the_script_is_given() -> None:
     alive, gone = record(row=ROW), record(tombstones_for=10)  # type: ignore[arg-type]
     bucket, mapping = alive.key.bucket, alive.target.mapping
     keys, values = arguments([alive, gone])
+    assert arguments([record(over=7)])[1][-1] == "0000000000000000007"  # type: ignore[arg-type]
     assert keys == ["notes:7", "_tr:notes:7"] * 2
     assert values == [
         f"000000000000000000000042 0000000000000abc {bucket} {mapping} +",
         '{"id":7,"user_id":1,"title":"é","amount":"1.50"}'.encode(),
         0,
         0,
+        "",
         f"000000000000000000000042 0000000000000abc {bucket} {mapping} -",
         b"",
         0,
         10_000,
+        "",
     ]
 
 
