@@ -25,6 +25,7 @@ from changes.envelope import Headers, decode_key, headers_from
 from changes.key import Key, key_of
 from changes.schema import TableSchema
 from changes.target import Target
+from changes.topology.model import CHUNK, CHUNKS
 from streams.enrich.derive import Plan
 from streams.marks import Mark
 from streams.watch import LaneId
@@ -128,6 +129,7 @@ class DerivedTruth:
             headers.position,
             headers.generation,
             b"",
+            0,
             None,
             b"",
         )
@@ -143,6 +145,7 @@ class DerivedTruth:
             said.position,
             said.generation,
             basis(headers.input, [after.get(name) for name in self._plan.carry]),
+            self._plan.chunks_of(after) or 1,
             headers.hash,
             _encode_where(reader.where(after, headers.hash)),
         )
@@ -157,24 +160,30 @@ class DerivedTruth:
         return found
 
     def rest(self) -> Iterator[Want]:
-        for said, wanted in self._made.pairs():
-            flaw = self._flaw(said, wanted)
+        for said, standing, wanted in self._made.pairs():
+            flaw = self._flaw(said, standing, wanted)
             plans = zip(_decode_where(said.targets), self._mappings, strict=True)
             for number, ((place, values), mapping) in enumerate(plans):
                 sign = NEVER if flaw else digest(values, said.whole or 0, mapping, said.generation)
                 yield number, said.key, to_bytes(place), sign, said.names
-        for key, names in self._made.without():
-            values = msgspec.json.decode(names)
+        for _, names in self._made.without():
+            key = self._first_key(msgspec.json.decode(names))
             for number, target in enumerate(self._targets):
-                yield number, key, to_bytes(place_by_key(target, values)), NEVER, names
+                place = place_by_key(target, list(map(plain, key.values)))
+                yield number, key.canonical, to_bytes(place), NEVER, names_of(key.values)
         self._made.forget_rows()
 
-    def _flaw(self, said: Said, wanted: bytes | None) -> Class | None:
+    def _first_key(self, values: Sequence[Value]) -> Key:
+        """The key of what is made of a row at the least."""
+        names = dict(zip(self._plan.key, values, strict=True))
+        return key_of(self.schema, {**names, CHUNK: 0} if self._plan.chunked else names)
+
+    def _flaw(self, said: Said, standing: int, wanted: bytes | None) -> Class | None:
         if wanted is None:
             return "extra"
         if said.generation != self._plan.generation:
             return "wrong generation"
-        return "stale" if said.basis != wanted else None
+        return "stale" if said.basis != wanted or said.chunks != standing else None
 
     def changed(self, messages: Iterable[Keyed]) -> Iterator[tuple[bytes, bytes]]:
         for message in messages:
@@ -186,21 +195,21 @@ class DerivedTruth:
         yield from ((said.key, said.names) for said in again)
 
     def row_key(self, key: Key) -> Key:
-        return key
+        return key_of(self._seen, dict(zip(self._plan.key, key.values, strict=False)))
 
     def expected(self, number: int, key: Key, row: Mapping[str, Value] | None) -> Expected | None:
-        said = self._made.of(key.canonical)
+        said, standing = self._made.of(key.canonical) or (None, 0)
         if said is None or said.whole is None:
-            if row is None:
+            if row is None or key != self._first_key([row[name] for name in self._plan.key]):
                 return None
             place = place_by_key(self._targets[number], list(map(plain, key.values)))
             return Expected(place, None, 0, 0, flaw="missing")
-        flaw = self._flaw(said, None if row is None else self._basis(row))
+        flaw = self._flaw(said, standing, None if row is None else self._basis(row))
         place, values = _decode_where(said.targets)[number]
         return Expected(place, None, values, said.whole, said.generation, flaw)
 
     def last(self, key: Key) -> LastSaid | None:
-        said = self._made.of(key.canonical)
+        said, _ = self._made.of(key.canonical) or (None, 0)
         return None if said is None else LastSaid(said.position, said.whole is None, said.partition, said.offset)
 
     def close(self) -> None:
@@ -218,7 +227,7 @@ class _Reader:
             None if (columns := target.columns(schema)) == schema.columns else (columns, compiled(columns))
             for target in targets
         ]
-        needed = {*schema.key, *carry}
+        needed = {*schema.key, *carry, CHUNKS}
         for target, hashed in zip(targets, self._hashes, strict=True):
             needed |= placing_columns([target]) | {column.name for column in (hashed[0] if hashed else ())}
         self._names = [column.name for column in schema.columns if column.name in needed]
@@ -227,7 +236,7 @@ class _Reader:
         row = msgspec.defstruct("Row", fields, rename=renamed)
         self._decode = msgspec.json.Decoder(msgspec.defstruct("Record", [("after", row | None, None)])).decode
 
-    def after(self, value: bytes) -> dict[str, Value] | None:
+    def after(self, value: bytes) -> dict[str, _Any] | None:
         """The needed columns of what was made; ``None`` where the record says that nothing is."""
         after = self._decode(value).after  # type: ignore[attr-defined]
         if after is None:

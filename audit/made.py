@@ -10,7 +10,7 @@ PRAGMA journal_mode = OFF;
 PRAGMA synchronous = OFF;
 PRAGMA cache_size = -32768;
 CREATE TABLE said (key BLOB PRIMARY KEY, row BLOB, names BLOB, partition INTEGER, offset INTEGER, position INTEGER,
-    generation INTEGER, basis BLOB, whole BLOB, targets BLOB) WITHOUT ROWID;
+    generation INTEGER, basis BLOB, chunks INTEGER, whole BLOB, targets BLOB) WITHOUT ROWID;
 CREATE INDEX said_of ON said (row);
 CREATE TABLE rows (row BLOB PRIMARY KEY, names BLOB, basis BLOB) WITHOUT ROWID;
 """
@@ -20,7 +20,8 @@ CREATE TABLE rows (row BLOB PRIMARY KEY, names BLOB, basis BLOB) WITHOUT ROWID;
 class Said:
     """The last record of one key. ``row`` is the canonical key of the row that it was made from.
 
-    ``basis`` tells what it was made from: the hash of what was read, and what was carried along. ``targets`` says where
+    ``basis`` tells what it was made from: the hash of what was read, and what was carried along. ``chunks`` is how many
+    records of that row there should be. ``targets`` says where
     each target puts it and the hash of what it then holds, in `audit.derived`'s form. Of a delete only ``position`` and
     where it stands mean anything: ``whole`` is ``None``.
     """
@@ -33,11 +34,15 @@ class Said:
     position: int
     generation: int
     basis: bytes
+    chunks: int
     whole: int | None
     targets: bytes
 
 
-_COLUMNS = "s.key, s.row, s.names, s.partition, s.offset, s.position, s.generation, s.basis, s.whole, s.targets"
+_COLUMNS = (
+    "s.key, s.row, s.names, s.partition, s.offset, s.position, s.generation, s.basis, s.chunks, s.whole, s.targets"
+)
+_STANDING = "(SELECT count(*) FROM said AS o WHERE o.row = s.row AND o.whole IS NOT NULL)"
 
 
 class Made:
@@ -50,10 +55,11 @@ class Made:
     def say(self, records: Iterable[Said]) -> None:
         """Take in records, in the order of their topic."""
         self._many(
-            "INSERT OR REPLACE INTO said VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT OR REPLACE INTO said VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 (
                     *(one.key, one.row, one.names, one.partition, one.offset, one.position, one.generation, one.basis),
+                    one.chunks,
                     None if one.whole is None else one.whole.to_bytes(8, "big"),
                     one.targets,
                 )
@@ -70,23 +76,27 @@ class Made:
         self._db.executemany(sql, rows)
         self._db.execute("COMMIT")
 
-    def of(self, key: bytes) -> Said | None:
-        """The last record of a key."""
-        found = self._db.execute(f"SELECT {_COLUMNS} FROM said AS s WHERE s.key = ?", (key,)).fetchone()  # noqa: S608
-        return None if found is None else _said(found)
+    def of(self, key: bytes) -> tuple[Said, int] | None:
+        """The last record of a key, and how many living ones there are of its row."""
+        found = self._db.execute(
+            f"SELECT {_COLUMNS}, {_STANDING} FROM said AS s WHERE s.key = ?",  # noqa: S608 - names from here
+            (key,),
+        ).fetchone()
+        return None if found is None else (_said(found[:-1]), found[-1])
 
     def of_row(self, row: bytes) -> list[tuple[bytes, bytes]]:
         """Every key that anything was ever made under of a row, with its values as JSON."""
         return list(self._db.execute("SELECT key, names FROM said WHERE row = ?", (row,)))
 
-    def pairs(self) -> Iterator[tuple[Said, bytes | None]]:
-        """Every record that is no delete, with the basis that its row asks for; ``None`` where there is no such row."""
+    def pairs(self) -> Iterator[tuple[Said, int, bytes | None]]:
+        """Every record that is no delete, with how many of its row there are, and the basis that its row asks for;
+        ``None`` where there is no such row."""
         found = self._db.execute(
-            f"SELECT {_COLUMNS}, r.basis FROM said AS s LEFT JOIN rows AS r ON r.row = s.row"  # noqa: S608
+            f"SELECT {_COLUMNS}, {_STANDING}, r.basis FROM said AS s LEFT JOIN rows AS r ON r.row = s.row"  # noqa: S608
             " WHERE s.whole IS NOT NULL"
         )
-        for *fields, basis in found:
-            yield _said(fields), basis
+        for *fields, standing, basis in found:
+            yield _said(fields), standing, basis
 
     def without(self) -> Iterator[tuple[bytes, bytes]]:
         """The rows that nothing stands for: canonical key, its values as JSON."""
@@ -104,6 +114,6 @@ class Made:
 
 
 def _said(fields: Sequence[Any]) -> Said:
-    key, row, names, partition, offset, position, generation, basis, whole, targets = fields
+    key, row, names, partition, offset, position, generation, basis, chunks, whole, targets = fields
     hash_ = None if whole is None else int.from_bytes(whole, "big")
-    return Said(key, row, names, partition, offset, position, generation, basis, hash_, targets)
+    return Said(key, row, names, partition, offset, position, generation, basis, chunks, hash_, targets)

@@ -22,6 +22,7 @@ from changes.progress import Asked, KeyValue
 from changes.record import StoredRow
 from changes.target import Target
 from changes.topology import Topology
+from changes.topology.model import CHUNK
 from streams.capture.requests import send
 from streams.kafka import KafkaUrl
 from streams.marks import Marks
@@ -60,12 +61,21 @@ def planned(
             taken += 1
             misplaced = finding.found.class_ in {"extra", "resurrected"} and finding.lies is not None
             hint = hint_of(side.target, placing, finding.lies, finding.place) if misplaced and finding.lies else {}
-            asked = Asked([plain(value) for value in finding.key.values], hint, over_of(finding))
+            values, chunk = row_of(side.target, finding.key)
+            asked = Asked(values, hint, over_of(finding), chunk)
             if asked not in rows.setdefault(table, []):
                 rows[table].append(asked)
             where = (side.target.sink, side.target.name)
             keys.setdefault(table, {}).setdefault(finding.key, {}).setdefault(where, []).append(finding.place)
     return Plan(rows, keys, different - taken)
+
+
+def row_of(target: Target, key: Key) -> tuple[list[KeyValue], int]:
+    """The key of the row that decides what is stored under ``key``, and the chunk of it that this is, -1 for none."""
+    values = [plain(value) for value in key.values]
+    if target.of is None or target.key[-1] != CHUNK:
+        return values, -1
+    return values[:-1], int(values[-1] or 0)
 
 
 def over_of(finding: Finding) -> str:

@@ -84,7 +84,8 @@ class Headers(msgspec.Struct, frozen=True, gc=False):
 
     Derived data has two more: its generation, and in ``input`` the hash of what was read to make it, 16 hex digits.
     A row told because somebody asked for it may have two others: in ``ask`` whose results are asked for (see
-    `changes.progress.Request.derived`), in ``over`` the position that stores write over, -1 for none.
+    `changes.progress.Request.derived`) and, behind a slash, the highest chunk of them that a store holds; in ``over``
+    the position that stores write over, -1 for none.
     """
 
     position: int

@@ -118,12 +118,14 @@ class Asked(msgspec.Struct, frozen=True):
 
     ``hint`` holds values of columns that place the row in stores, as they were where a store holds it: a row that is
     there and should not be can then be deleted where it lies. ``over`` is a position that no change of the row explains
-    and that a store holds: stores write over exactly that one, though it is greater than what comes.
+    and that a store holds: stores write over exactly that one, though it is greater than what comes. ``chunk`` is the
+    highest of the row's chunks that a store holds, -1 where rows have none: what is made anew may have fewer.
     """
 
     key: list[KeyValue]
     hint: dict[str, KeyValue] = {}
     over: str = ""
+    chunk: int = -1
 
 
 class Request(msgspec.Struct, frozen=True):

@@ -190,7 +190,8 @@ class Chunks:
             key = key_json(plan.schema, dict(zip(plan.schema.key, values, strict=True)))
             if self._filling.unchanged(chunk, key):
                 told = asked_messages(plan, values, asked.hint, rows.get(key), moment, moment.committed_us // 1000)
-                messages += (asking(message, derived, asked.over) for message in told)
+                ask = f"{derived}/{asked.chunk}" if asked.chunk >= 0 else derived
+                messages += (asking(message, ask, asked.over) for message in told)
             elif derived or asked.over:
                 again.append((values, asked))
         rows_told = len(self._asked) - len(again)

@@ -43,6 +43,15 @@ class Latest(msgspec.Struct, frozen=True):
     def then(self, job: Job) -> "Latest":
         return Latest(job.behind(self.job), {*self.asks, job.headers.ask}, several=True)
 
+    def asks_for(self, name: str) -> bool:
+        """Whether the results of the enricher ``name`` were asked for."""
+        return not {name, EVERY_ENRICHER}.isdisjoint(ask.partition("/")[0] for ask in self.asks)
+
+    @property
+    def chunks(self) -> int:
+        """How many chunks stores hold of the row, as far as whoever asked has seen."""
+        return max((int(chunk) + 1 for ask in self.asks if (chunk := ask.partition("/")[2]).isdigit()), default=0)
+
 
 class News(msgspec.Struct, frozen=True):
     """What may be to be said of a row, and what ``was`` said of it before; ``input`` is ``None`` where it is gone."""
@@ -62,8 +71,8 @@ class News(msgspec.Struct, frozen=True):
 
     @property
     def chunks(self) -> int:
-        """How many records of the row there are by now."""
-        return 0 if self.was is None else self.was.chunks
+        """How many records of the row there are by now, or may be."""
+        return max(0 if self.was is None else self.was.chunks, self.latest.chunks)
 
 
 Ask = Callable[[str, str, Sequence[bytes]], Awaitable[None]]
@@ -127,7 +136,7 @@ class Work:
                 said[job.key] = msgspec.structs.replace(one.now, chunks=one.chunks)  # to be deleted again if asked for
                 continue
             output = next(made)
-            if not one.same or self._is_asked(one) or not output.degraded:
+            if not one.same or one.latest.asks_for(self._plan.name) or not output.degraded:
                 told = results(plan, schema, job.change, job.headers, output.rows, one.input.hash, one.chunks)
                 records[job.key] = [*told]
                 chunks = len(output.rows) if plan.chunked else 0
@@ -148,12 +157,9 @@ class Work:
                 found.append(News(one, input_, was, now))
         return found
 
-    def _is_asked(self, one: News) -> bool:
-        return not {self._plan.name, EVERY_ENRICHER}.isdisjoint(one.latest.asks)
-
     def _is_news(self, one: News) -> bool:
         """Whether something new may be to be said: other values, the same because somebody asks, or better ones."""
-        if not one.same or self._is_asked(one):
+        if not one.same or one.latest.asks_for(self._plan.name):
             return True
         return one.was is not None and one.was.degraded and self._enricher.ready()
 

@@ -1,5 +1,6 @@
 """A long text has a vector for each of its chunks, and none for what it held before."""
 
+import asyncio
 import hashlib
 import time
 from collections.abc import Iterator
@@ -12,6 +13,8 @@ from enriched import FIRST_ID, in_mysql, in_postgres
 from enrichers_server import embeds, refuses, server
 from line import Line, line
 
+from audit.deep import Audited, check
+from audit.repair import planned, repair
 from enrichers.embed.pieces import pieces
 from enrichers.inputs import read
 from streams.mysql import connect
@@ -123,6 +126,36 @@ def test_chunks_follow_their_text(servers: Stack, tmp_path: Path, monkeypatch: p
             script.acts[0] = embeds(8)
             second.settle()
             assert wrong(second) == [], "chunks are found again where it was forgotten that there were any"
+            audits_chunks(second, ids[3], ids[4])
+
+
+def audits_chunks(running: Line, one: int, other: int) -> None:
+    """A chunk that is lost, changed or too many is found as such and mended."""
+    assert audited(running).report.verdict == "equal"
+    in_postgres(running, f"DELETE FROM tailrace.job_chunks WHERE id = {one} AND chunk = 1")
+    in_postgres(running, f"UPDATE tailrace.job_chunks SET begins = 5 WHERE id = {one} AND chunk = 0")
+    (row,) = in_postgres(running, f"SELECT * FROM tailrace.job_chunks WHERE id = {other} AND chunk = 1")
+    extra = ", ".join("40" if name == "chunk" else f'"{name}"' for name, _ in row.items())
+    in_postgres(
+        running,
+        f"INSERT INTO tailrace.job_chunks SELECT {extra} FROM tailrace.job_chunks WHERE id = {other} AND chunk = 1",
+    )
+    found = audited(running)
+    listed = {
+        (found.class_, found.key["id"], found.key["chunk"])
+        for result in found.report.results
+        for found in result.differences
+    }
+    assert listed == {("missing", one, 1), ("altered", one, 0), ("extra", other, 40)}
+    plan = planned(found.findings, running.topology.every_target(running.version), different=3, cap=10)
+    asyncio.run(repair(running.topology, running.version, running.endpoints, plan))
+    assert audited(running).report.verdict == "equal"
+    assert wrong(running) == []
+
+
+def audited(running: Line) -> Audited:
+    running.settle()
+    return asyncio.run(check(running.topology, running.version, running.endpoints))
 
 
 def waits_for(running: Line, number: int) -> None:

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 from fnmatch import fnmatchcase
 
+import msgspec
 import pytest
 from conformance import PLAIN, RedisHarness, Servers, Stage, new_place, schema_of, staged, target_of, with_row
 from hypothesis import given
@@ -84,7 +85,7 @@ def test_what_the_script_is_given() -> None:
     alive, gone = record(row=ROW), record(tombstones_for=10)  # type: ignore[arg-type]
     bucket, mapping = alive.key.bucket, alive.target.mapping
     keys, values = arguments([alive, gone])
-    assert arguments([record(over=7)])[1][-1] == "0000000000000000007"  # type: ignore[arg-type]
+    assert arguments([msgspec.structs.replace(alive, over=7)])[1][-1] == "0000000000000000007"
     assert keys == ["notes:7", "_tr:notes:7"] * 2
     assert values == [
         f"000000000000000000000042 0000000000000abc {bucket} {mapping} +",
