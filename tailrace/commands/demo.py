@@ -25,6 +25,7 @@ from streams.kafka import KafkaUrl
 from streams.mysql import MysqlUrl, session
 from streams.watch import Waited, enrichment_of, lanes_of
 from streams.watch import wait as wait_for
+from tailrace.arrivals import Made, made, told
 from tailrace.commands import scenes
 from tailrace.commands.check import EXIT, checked, show
 from tailrace.commands.common import BAD_CONFIGURATION, json_option, print_json, say, topics_option
@@ -34,7 +35,6 @@ from tailrace.declared import read_topology
 from tailrace.example.load import load
 from tailrace.example.traffic import Traffic
 from tailrace.logs import set_up
-from tailrace.made import Made, made, told
 from tailrace.pipeline import Pipeline
 from tailrace.stack.places import stack_folder
 from tailrace.stack.stack import Stack
@@ -234,7 +234,7 @@ def _search(topology: Topology, version: str, postgres: str) -> list[dict[str, A
         if VECTOR not in where.names:
             return []
         settings = settings_from(version, topology.prefix(version), os.environ)
-        wanted = asyncio.run(vector_of(QUERY, settings))
+        wanted = asyncio.run(vector_of(QUERY, where.decl, settings))
         found = asyncio.run(nearest(postgres, where, wanted, vector=VECTOR, limit=BEST))
     except TailraceError as error:
         say(f"no search: {error}")

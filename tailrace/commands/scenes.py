@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from streams.watch import Waited
-from tailrace.made import KINDS, Made
+from tailrace.arrivals import KINDS, Made
 
 
 def console() -> Console:

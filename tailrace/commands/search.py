@@ -40,12 +40,18 @@ _BREADTH = 100
 
 @dataclass(frozen=True)
 class Searched:
-    """The vectors of a table and its rows in PostgreSQL, and the columns of these that are not shown unasked."""
+    """The vectors of a table and its rows in PostgreSQL, how the vectors are made, and the columns of the rows that are
+    not shown unasked."""
 
     vectors: Target
     rows: Target
     personal: tuple[str, ...]
-    names: tuple[str, ...]
+    decl: EmbedDecl
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of the vectors."""
+        return tuple(self.decl.vectors)
 
 
 @click.command()
@@ -84,7 +90,7 @@ def search(
     url = endpoints_of(topology, chosen)["postgres"]
 
     async def run() -> list[dict[str, Any]]:
-        wanted = await vector_of(text, settings)
+        wanted = await vector_of(text, where.decl, settings)
         return await nearest(url, where, wanted, vector=vector, user=user, limit=limit, personal=personal)
 
     found = asyncio.run(run())
@@ -116,7 +122,7 @@ def embedded(topology: Topology, version: str, table: str) -> Searched:
         raise Misconfigured(f"no rows of `{table}` with vectors go to PostgreSQL: there are some of {known}")
     target, decl = vectors[table]
     personal = tuple(topology.tables[table].columns.personal)
-    return Searched(target, rows[table], personal, tuple(decl.vectors))
+    return Searched(target, rows[table], personal, decl)
 
 
 async def nearest(
@@ -179,29 +185,35 @@ async def _take_role(connection: "asyncpg.Connection[Any]") -> None:
 def query(where: Searched, vector: str, schema: str) -> str:
     """Binds the vector's text, how many rows, and the columns to leave out.
 
-    Twice as many vectors as rows are taken: for a moment a vector may be there without its row. ``schema`` is that of
-    the extension.
+    Twice as many vectors as rows are taken: for a moment a vector may be there without its row. Of a row's chunks the
+    nearest counts. ``schema`` is that of the extension.
     """
     near = f"d.{quote(vector)} OPERATOR({schema}.<=>) $1::text::{schema}.vector"
     names = [quote(name) for name in where.rows.key]
+    own = ", ".join(names)
     keys, same = ", ".join(f"d.{name}" for name in names), " AND ".join(f"r.{name} = n.{name}" for name in names)
     return (
         f"SELECT to_jsonb(r) - $3::text[] AS row, n.distance"  # noqa: S608 - names are quoted
-        f" FROM (SELECT {keys}, {near} AS distance FROM public.{quote(where.vectors.place)} d"
-        f" WHERE d.{quote(vector)} IS NOT NULL ORDER BY {near} LIMIT 2 * $2::integer) n"
+        f" FROM (SELECT {own}, min(d.distance) AS distance FROM (SELECT {keys}, {near} AS distance"
+        f" FROM public.{quote(where.vectors.place)} d"
+        f" WHERE d.{quote(vector)} IS NOT NULL ORDER BY {near} LIMIT 2 * $2::integer) d GROUP BY {own}) n"
         f" JOIN public.{quote(where.rows.place)} r ON {same} ORDER BY n.distance LIMIT $2::integer"
     )
 
 
-async def vector_of(text: str, settings: Settings) -> list[float]:
-    """The text's vector. Raises `Misconfigured` for an empty text."""
-    enricher = SPECS["embed"].build(EmbedDecl(kind="embed", vectors={_QUERY: [_QUERY]}), settings)
+async def vector_of(text: str, decl: EmbedDecl, settings: Settings) -> list[float]:
+    """The text's vector, by the model of ``decl``. Raises `Misconfigured` for an empty text, and where the model's
+    endpoint gives none."""
+    query = EmbedDecl(kind="embed", model=decl.model, dims=decl.dims, vectors={_QUERY: [_QUERY]})
+    enricher = SPECS["embed"].build(query, settings)
     try:
         input_: Input = read([_QUERY], {_QUERY: text})
         (output,) = await enricher.run([input_])
     finally:
         await enricher.close()
     numbers = output.columns[_QUERY]
+    if output.degraded:
+        raise Misconfigured(f"the endpoint of `{decl.model}` gives no vector of the text now")
     if not isinstance(numbers, list):
         raise Misconfigured("there is nothing to search for in an empty text")
     return numbers

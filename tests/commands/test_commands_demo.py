@@ -15,9 +15,9 @@ from changes.record import Record
 from changes.schema import Column, Kind, TableSchema
 from sinks.sql.postgres.sink import PostgresSink
 from streams.watch import Waited
+from tailrace.arrivals import made, told
 from tailrace.commands import scenes
 from tailrace.declared import read_topology
-from tailrace.made import made, told
 
 TOPOLOGY = read_topology(Path(__file__).parents[2] / "topics.yaml")
 MADE = {"jobs": {"vectors": 1_234_567, "analyses": 12}, "user_profiles": {"analyses": 3}}
