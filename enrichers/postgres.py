@@ -66,11 +66,16 @@ class Database:
                 command_timeout=self._timeout,
                 timeout=10.0,
                 server_settings={"application_name": "tailrace", "search_path": "pg_catalog", "timezone": "UTC"},
+                reset=_nothing,
             )
         except ValueError:  # its text may hold a part of the password
             raise Misconfigured(
                 "PostgreSQL: the URL cannot be read: it looks like `postgresql://user:password@host:port/database`"
             ) from None
+
+
+async def _nothing(connection: asyncpg.Connection) -> None:
+    """No statement here changes its session; resetting a connection would cost a round trip each time."""
 
 
 @asynccontextmanager

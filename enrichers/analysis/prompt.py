@@ -3,7 +3,9 @@
 The row's columns go in as JSON in a message of their own, named as data: a resume that gives orders is a resume.
 """
 
-from enrichers.analysis.kind import AnalysisKind
+from functools import lru_cache
+
+from enrichers.analysis.kind import Analysis, AnalysisKind
 from enrichers.contract import Input
 from enrichers.llm.prompt import Prompt
 
@@ -36,7 +38,12 @@ def render(kind: AnalysisKind, input: Input) -> Prompt:
 
 def fields(kind: AnalysisKind) -> str:
     """The result's fields, one a line, with what each may hold."""
-    properties = kind.result.model_json_schema()
+    return _fields(kind.result)
+
+
+@lru_cache
+def _fields(result: type[Analysis]) -> str:
+    properties = result.model_json_schema()
     return "\n".join(f"- {name}: {_shape(part, properties)}" for name, part in properties["properties"].items())
 
 

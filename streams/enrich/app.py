@@ -159,6 +159,7 @@ class Enrich:
                 await enricher.close()
             await self._cache.close()
             await self._said.close()
+            self._outlet.close()
 
     def _app(self) -> Any:
         url = [URL(f"kafka://{server}") for server in self._kafka.servers.split(",")]

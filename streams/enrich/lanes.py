@@ -13,8 +13,8 @@ from streams.deliver.schemas import UnknownSchema
 log = logging.getLogger(__name__)
 
 LANES = 8
-PORTION = 16
-WAITING = 64
+PORTION = 64
+WAITING = 128
 """Changes that wait in a lane before the reader has to; with `LANES` it bounds what is in memory."""
 FIRST_WAIT, LONGEST_WAIT = 0.2, 5.0
 
