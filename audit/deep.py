@@ -4,7 +4,7 @@ what capture and the stores have summed."""
 import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Literal
@@ -55,6 +55,10 @@ class Terms:
 PATIENT = Terms()
 
 
+_AT_ONCE = 3
+"""Tables that are looked at side by side: most of a look is waiting for lanes."""
+
+
 @dataclass(frozen=True)
 class Audited:
     """A report, and its findings by table for whoever repairs them."""
@@ -95,32 +99,52 @@ async def check(
         and (keys is None or target.table in keys)
     ]
     kafka, mysql = KafkaUrl.parse(endpoints["kafka"]), MysqlUrl.parse(endpoints["mysql"])
-    results: list[Result] = []
-    findings: dict[str, list[tuple[Side, Finding]]] = {}
     late: dict[str, str] = {}
     async with AsyncExitStack() as stack:
-        marks = Marks(kafka, version)
-        stack.callback(marks.close)
+        idle = [Marks(kafka, version) for _ in range(_AT_ONCE if depth == "deep" else 1)]
+        marks = idle[0]
+        for one in idle:
+            stack.callback(one.close)
         opened: dict[str, Sink] = {}
         for name in dict.fromkeys(target.sink for target in chosen):
             opened[name] = SPECS[name].build(endpoints[SPECS[name].endpoint])
             stack.push_async_callback(opened[name].close)
+            with suppress(Transient):  # one that is away is told with its targets
+                await opened[name].open([])
         mark = await asyncio.to_thread(marks.newest, time.monotonic() + terms.timeout)
         book = SchemaBook(kafka, version)
         counts = Counts.of(kafka, version, book) if depth == "quick" else None
         if counts is not None:
             stack.callback(counts.close)
         audit = _Audit(topology, version, mysql, kafka, marks, book, counts, terms, tell)
-        for name in dict.fromkeys(target.table for target in chosen):
-            sides = [
-                Side(number, target, opened[target.sink], lane_of(topology, target))
-                for number, target in enumerate(target for target in chosen if target.table == name)
-            ]
-            for side in sides:
-                side.away = late.get(side.lane.group, "")
-            results += await audit.table(sides, None if keys is None else keys[name])
-            late |= {side.lane.group: side.away for side in sides if side.away}
-            findings[name] = [(side, finding) for side in sides for finding in side.findings]
+        turns = asyncio.Semaphore(len(idle))
+
+        async def table(name: str) -> tuple[list[Result], list[tuple[Side, Finding]]]:
+            async with turns:
+                own = idle.pop()
+                try:
+                    sides = [
+                        Side(number, target, opened[target.sink], lane_of(topology, target))
+                        for number, target in enumerate(target for target in chosen if target.table == name)
+                    ]
+                    for side in sides:
+                        side.away = late.get(side.lane.group, "")
+                    found = await replace(audit, marks=own).table(sides, None if keys is None else keys[name])
+                    late.update({side.lane.group: side.away for side in sides if side.away})
+                    return found, [(side, finding) for side in sides for finding in side.findings]
+                finally:
+                    idle.append(own)
+
+        names = list(dict.fromkeys(target.table for target in chosen))
+        # All are ended before an error is raised: threads of theirs may be reading still.
+        done = await asyncio.gather(*map(table, names), return_exceptions=True)
+    audited: list[tuple[list[Result], list[tuple[Side, Finding]]]] = []
+    for outcome in done:
+        if isinstance(outcome, BaseException):
+            raise outcome
+        audited.append(outcome)
+    results = [result for found, _ in audited for result in found]
+    findings = {name: found for name, (_, found) in zip(names, audited, strict=True)}
     seconds = round(time.monotonic() - began, 3)
     position = to_text(mark.position)
     report = Report(overall(results), version, position, depth if keys is None else "keys", seconds, results)

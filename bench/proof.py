@@ -110,7 +110,7 @@ def settle(topology: Any, endpoints: dict[str, str], timeout: float) -> None:
 
 
 def audited(topology: Any, endpoints: dict[str, str]) -> Audited:
-    done = asyncio.run(check(topology, "future", endpoints, terms=TERMS))
+    done = asyncio.run(check(topology, "future", endpoints, terms=TERMS, tell=say))
     say(f"audit: {figures(done)}")
     return done
 
