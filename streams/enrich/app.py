@@ -212,7 +212,7 @@ class Enrich:
 
         async def enrich(stream: Any) -> None:
             every = [
-                Lanes(partial(self._handle, work), lambda item: done(item.turn), lambda item: ours(item.turn.item))
+                Lanes(partial(self._handle, work, app), lambda item: done(item.turn), lambda item: ours(item.turn.item))
                 for work in works
             ]
             for lanes in every:
@@ -231,9 +231,9 @@ class Enrich:
 
         app.agent(topic, name=f"{self._version}.{table}")(enrich)
 
-    async def _handle(self, work: Work, items: Sequence["_Item"]) -> None:
+    async def _handle(self, work: Work, app: Any, items: Sequence["_Item"]) -> None:
         try:
-            await work.handle([item.job for item in items])
+            await work.handle([item.job for item in items], app.consumer_generation_id)
         except UnknownSchema:
             await asyncio.to_thread(self._schemas.refresh)
             raise

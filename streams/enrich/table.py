@@ -11,6 +11,7 @@ from changes.schema import TableSchema
 from enrichers.cache.contract import Cache
 from enrichers.contract import Enricher, Input, Output, decode_output, encode_output
 from streams.enrich.derive import Derived, Emitted, Plan, deletions, results
+from streams.enrich.known import Known
 from streams.enrich.outlet import Outlet
 from streams.enrich.said import Said
 
@@ -99,9 +100,11 @@ class Work:
         self._outlet = outlet
         self._schema_of = schema_of
         self._ask = ask
+        self._known = Known()
 
-    async def handle(self, jobs: Sequence[Job]) -> None:
-        """Emit what is to be said of these changes, and return once Kafka has it.
+    async def handle(self, jobs: Sequence[Job], era: int = 0) -> None:
+        """Emit what is to be said of these changes, and return once Kafka has it. ``era`` changes whenever the group's
+        partitions are handed out anew.
 
         Of several changes of a key only the last counts. Raises `Transient` where the cache or Kafka is away, and
         `UnknownSchema` where a schema is not to be seen yet: the same jobs may come again.
@@ -110,17 +113,34 @@ class Work:
         for job in jobs:
             before = last.get(job.key)
             last[job.key] = Latest(job, {job.headers.ask}) if before is None else before.then(job)
-        await self._handle([*last.values()])
+        if changes := [one for one in last.values() if not self._is_known(one, era)]:
+            await self._handle(changes, era)
 
-    async def _handle(self, changes: Sequence[Latest]) -> None:
+    def _is_known(self, one: Latest, era: int) -> bool:
+        """Whether nothing is to be said of a change, for it is of the same values as what was said last."""
+        row = one.job.change.after
+        if row is None or one.several or one.job.headers.ask or one.job.headers.over >= 0:
+            return False
+        return self._known.says(era, one.job.key, self._now(one, self._enricher.read(self._plan.readable(row))))
+
+    def _now(self, one: Latest, input_: Input | None) -> Emitted:
+        plan, row, position = self._plan, one.job.change.after, one.job.headers.position
+        if row is None or input_ is None:
+            return Emitted(plan.generation, position, "", "")
+        return Emitted(plan.generation, position, input_.hash, plan.carried_hash(row))
+
+    async def _handle(self, changes: Sequence[Latest], era: int) -> None:
         plan = self._plan
         prints = {one.job.headers.schema for one in changes}
         schemas = {found: plan.schema(self._schema_of(plan.table, found)) for found in prints}
         for schema in schemas.values():
             name = f"{plan.published_as}:{schema.fingerprint}"
             await self._outlet.publish(name, PublishedSchema(schema, schema.fingerprint))
-        looked = await self._looked_at(changes)
+        looked = await self._looked_at(changes, era)
         news = [one for one in looked if self._is_news(one)]
+        for one in looked:
+            if one.same and one.was is not None:
+                self._known.learn(era, one.job.key, one.was)
         made = iter(await self._outputs([one.input for one in news if one.input is not None]))
         records: dict[bytes, list[Derived]] = {}
         # What a later change of the same values hid is not to be looked at by a replay either.
@@ -141,20 +161,20 @@ class Work:
                 records[job.key] = [*told]
                 chunks = len(output.rows) if plan.chunked else 0
                 said[job.key] = msgspec.structs.replace(one.now, degraded=output.degraded, chunks=chunks)
-        await self._tell(records, said)
+        await self._tell(records, said, era)
 
-    async def _looked_at(self, changes: Sequence[Latest]) -> list[News]:
+    async def _looked_at(self, changes: Sequence[Latest], era: int) -> list[News]:
         """The changes behind which nothing has been said yet, with what is read of them."""
         plan, found = self._plan, []
         before = await self._said.get_many(plan.said_as, [one.job.key for one in changes])
         for one, was in zip(changes, before, strict=True):
-            row, position = one.job.change.after, one.job.headers.position
+            row = one.job.change.after
             input_ = None if row is None else self._enricher.read(plan.readable(row))
-            now = Emitted(plan.generation, position, "", "")
-            if row is not None and input_ is not None:
-                now = Emitted(plan.generation, position, input_.hash, plan.carried_hash(row))
+            now = self._now(one, input_)
             if was is None or not was.stands_over(now):
                 found.append(News(one, input_, was, now))
+            else:
+                self._known.learn(era, one.job.key, None)
         return found
 
     def _is_news(self, one: News) -> bool:
@@ -178,7 +198,7 @@ class Work:
             outputs |= made
         return [outputs[key] for key in keys]
 
-    async def _tell(self, records: Mapping[bytes, Sequence[Derived]], said: Mapping[bytes, Emitted]) -> None:
+    async def _tell(self, records: Mapping[bytes, Sequence[Derived]], said: Mapping[bytes, Emitted], era: int) -> None:
         """Emit, and only then remember what was emitted: a crash between says it twice, never not at all.
 
         A worker that was thought dead may come this far with a row that another one has taken on since. A replay reads
@@ -189,7 +209,10 @@ class Work:
         later = await self._said.get_many(plan.said_as, keys)
         late = {key for key, was in zip(keys, later, strict=True) if was is not None and was.stands_over(said[key])}
         await self._outlet.emit([record for key in keys if key not in late for record in records[key]])
-        refused = await self._said.put_many(plan.said_as, {key: one for key, one in said.items() if key not in late})
+        kept = {key: one for key, one in said.items() if key not in late}
+        refused = await self._said.put_many(plan.said_as, kept)
+        for key in said:
+            self._known.learn(era, key, None if key in late or key in refused else kept[key])
         if overtaken := sorted(refused & records.keys()):
             log.warning("%d results of `%s` were told behind later ones and are asked for", len(overtaken), plan.topic)
             await self._ask(plan.table, plan.name, overtaken)
