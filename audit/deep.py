@@ -106,6 +106,7 @@ async def check(
         for one in idle:
             stack.callback(one.close)
         opened: dict[str, Sink] = {}
+        openings = {name: asyncio.Lock() for name in SPECS}
         for name in dict.fromkeys(target.sink for target in chosen):
             opened[name] = SPECS[name].build(endpoints[SPECS[name].endpoint])
             stack.push_async_callback(opened[name].close)
@@ -124,7 +125,13 @@ async def check(
                 own = idle.pop()
                 try:
                     sides = [
-                        Side(number, target, opened[target.sink], lane_of(topology, target))
+                        Side(
+                            number,
+                            target,
+                            opened[target.sink],
+                            lane_of(topology, target),
+                            opening=openings[target.sink],
+                        )
                         for number, target in enumerate(target for target in chosen if target.table == name)
                     ]
                     for side in sides:

@@ -78,6 +78,8 @@ class Side:
     compared: int = 0
     different: int = 0
     findings: list[Finding] = field(default_factory=list)
+    opening: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """Of the sink: looks side by side share it, and open it one after the other."""
 
 
 class Look:
@@ -170,7 +172,8 @@ class Look:
             return False
         try:
             if side.number not in self._opened:
-                await side.sink.open([(side.target, self._truth.schema)])
+                async with side.opening:
+                    await side.sink.open([(side.target, self._truth.schema)])
                 self._opened.add(side.number)
         except Transient as error:
             side.away = str(error)
