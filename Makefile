@@ -18,8 +18,9 @@ test: lint ## style, types, layers, then the tests
 fault: ## the long tests: servers killed, stopped and emptied while writes go on
 	@$(BOOTSTRAP) pytest -m long $(ARGS)
 
-lint: ## style, types and layers only
+lint: ## style, types and layers only; of the native reader, style and its own tests, where `cargo` is
 	@$(BOOTSTRAP) ruff check && ruff format --check && mypy && lint-imports
+	@if command -v cargo >/dev/null; then tools/lint-native.sh; fi
 
 lock: ## resolve pyproject.toml anew into requirements.lock
 	@$(BOOTSTRAP) if ! command -v uv >/dev/null; then pip install --quiet uv; fi && tools/lock.sh $(ARGS)

@@ -22,6 +22,9 @@ class Executed(Protocol):
     def add(self, gtid: str) -> None:
         """Take in one transaction; adding one twice changes nothing."""
 
+    def extend(self, origin: str, first: int, last: int) -> None:
+        """Take in the transactions of one origin (`uuid`, or MariaDB's domain and server) numbered so."""
+
     def holds(self, gtid: str) -> bool: ...
 
     def covers(self, other: Self) -> bool:
@@ -72,6 +75,9 @@ class MysqlGtids:
     def add(self, gtid: str) -> None:
         owner, _, number = gtid.lower().rpartition(":")
         self._insert(owner, int(number), int(number))
+
+    def extend(self, origin: str, first: int, last: int) -> None:
+        self._insert(origin.lower(), first, last)
 
     def holds(self, gtid: str) -> bool:
         owner, _, number = gtid.lower().rpartition(":")
@@ -146,6 +152,9 @@ class MariadbGtids:
             raise Misconfigured(f"MariaDB writes in several GTID domains (`{self._last}`, `{gtid}`)")
         if int(gtid.rpartition("-")[2]) > self.ordinal:
             self._last = gtid
+
+    def extend(self, origin: str, first: int, last: int) -> None:
+        self.add(f"{origin}-{last}")
 
     def holds(self, gtid: str) -> bool:
         return int(gtid.rpartition("-")[2]) <= self.ordinal

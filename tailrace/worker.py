@@ -47,14 +47,16 @@ def capture(topology: Topology, version: str, stop: threading.Event, reports: Re
     """Capture, begun again from its checkpoint whenever a server goes away."""
     endpoints = endpoints_of(topology, version)
     mysql, kafka = MysqlUrl.parse(endpoints["mysql"]), KafkaUrl.parse(endpoints["kafka"])
-    state = {"state": "running", "reason": ""}
+    state = {"state": "running", "reason": "", "engine": ""}
     threading.Thread(target=_report_capture, args=(reports, state, stop), daemon=True).start()
     wait = FIRST_WAIT
     while not stop.is_set():
         began = time.monotonic()
         try:
             state |= {"state": "running", "reason": ""}
-            Capture(topology, version, mysql, kafka, stop).run()
+            running = Capture(topology, version, mysql, kafka, stop)
+            state["engine"] = running.engine
+            running.run()
         except Transient as error:
             wait = FIRST_WAIT if time.monotonic() - began > 10 * LONGEST_WAIT else min(wait * 2, LONGEST_WAIT)
             state |= {"state": "waiting", "reason": str(error)}

@@ -3,7 +3,8 @@
 
 Needs nothing but Python 3.11. The environment is in the user's cache, named after what it is made from (the lock
 file, the Python, the place of this checkout), so that a changed lock makes a new one and an old one is never mended.
-Exactly what `requirements.lock` lists is installed, each file checked against its hash. Progress goes to stderr.
+Exactly what `requirements.lock` lists is installed, each file checked against its hash. The native reader is built
+besides where `cargo` is (`native.py`). Progress goes to stderr.
 """
 
 import fcntl
@@ -16,6 +17,11 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from streams.native import sources_hash  # noqa: E402 -- a file that needs nothing but Python
+from tools import native  # noqa: E402 -- likewise
+
 LOCK = ROOT / "requirements.lock"
 WHOLE = "complete"  # a file in the environment, written last
 ROOM_MB = 1500
@@ -44,10 +50,12 @@ def say(line: str) -> None:
     print(f"bootstrap: {line}", file=sys.stderr, flush=True)  # noqa: T201
 
 
-def run(words: list[str], what: str) -> None:
+def run(words: list[str], what: str, variables: dict[str, str] | None = None) -> None:
     """Run a program, its progress shown as one changing line; raises `BootstrapError` with its last words."""
     shown = sys.stderr.isatty()
-    process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=ROOT)
+    process = subprocess.Popen(
+        words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=ROOT, env=os.environ | (variables or {})
+    )
     if process.stdout is None:
         raise BootstrapError(f"{what} failed: no output to read")
     lines = []
@@ -68,7 +76,7 @@ def reason(lines: list[str]) -> str:
         return f"the disk of `{cache()}` is full: make room, or set TAILRACE_CACHE elsewhere"
     if any(word in text for word in ("NewConnectionError", "ConnectTimeout", "Name or service", "ProxyError")):
         return "the package index cannot be reached: check the network, or pip's own settings for a mirror"
-    errors = [line for line in lines if line.startswith("ERROR")]
+    errors = [line for line in lines if line.startswith(("ERROR", "error"))]
     return (errors or [line for line in lines if line] or ["it said nothing"])[-1]
 
 
@@ -96,13 +104,12 @@ def environment() -> Path:
     if sys.version_info < (3, 11):  # noqa: UP036 -- whoever runs this may have any Python
         raise BootstrapError(f"Python 3.11 or newer is needed, this is {sys.version.split()[0]}")
     folder = cache() / "venvs" / key()
-    if (folder / WHOLE).exists():
-        return folder
     folder.parent.mkdir(parents=True, exist_ok=True)
     with (folder.parent / f"{folder.name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # a second run waits, and finds it made
         if not (folder / WHOLE).exists():
             build(folder)
+        native.install(folder, cache(), sources_hash(), run, BootstrapError, say)
     return folder
 
 

@@ -1,10 +1,13 @@
 """MySQL's packed DECIMAL (`strings/decimal.cc`, `decimal2bin`)."""
 
 _BYTES_OF_DIGITS = (0, 1, 1, 2, 2, 3, 3, 4, 4, 4)
+MOST_DIGITS = 65
 
 
 def decimal_size(precision: int, scale: int) -> int:
-    """How many bytes ``DECIMAL(precision, scale)`` takes."""
+    """How many bytes ``DECIMAL(precision, scale)`` takes. Raises `ValueError` where there is no such type."""
+    if not 0 <= scale <= precision <= MOST_DIGITS:
+        raise ValueError(f"there is no DECIMAL({precision},{scale})")
     whole, fraction = precision - scale, scale
     return whole // 9 * 4 + _BYTES_OF_DIGITS[whole % 9] + fraction // 9 * 4 + _BYTES_OF_DIGITS[fraction % 9]
 
@@ -15,6 +18,8 @@ def read_decimal(data: bytes, precision: int, scale: int) -> str:
     Nine digits stand in four bytes, fewer in fewer, most significant group first; the sign is the flipped top bit,
     and a negative number has every bit flipped.
     """
+    if not data or len(data) < decimal_size(precision, scale):
+        raise ValueError("a decimal is cut off")
     negative = not data[0] & 0x80
     raw = bytes([data[0] ^ 0x80]) + data[1:]
     if negative:

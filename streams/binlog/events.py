@@ -34,6 +34,7 @@ WRITES, UPDATES, DELETES = {WRITE_V1, WRITE_V2}, {UPDATE_V1, UPDATE_V2}, {DELETE
 ROWS = WRITES | UPDATES | DELETES
 
 HEADER = 19
+_LATEST_US = 1 << 53
 LARGEST_PAYLOAD = 1 << 30
 """Bytes that one compressed transaction may unfold to before it is refused."""
 
@@ -75,35 +76,42 @@ def without_checksum(data: bytes) -> bytes:
     return body if zlib.crc32(body) == checksum else data
 
 
+def _number(data: bytes, at: int, size: int) -> int:
+    """An unsigned little-endian number that must be there whole."""
+    if len(data) < at + size:
+        raise ValueError(f"an event of {len(data)} bytes ends inside a number at {at}")
+    return int.from_bytes(data[at : at + size], "little")
+
+
 @refusing
 def gtid(data: bytes) -> tuple[str, int]:
     """A GTID event's name and, in microseconds since 1970, when the transaction was committed where it was made.
 
     The time is 0 where the server is too old to tell (before MySQL 8.0.1).
     """
-    name = (
-        f"{uuid.UUID(bytes=data[HEADER + 1 : HEADER + 17])}:{int.from_bytes(data[HEADER + 17 : HEADER + 25], 'little')}"
-    )
+    name = f"{uuid.UUID(bytes=data[HEADER + 1 : HEADER + 17])}:{_number(data, HEADER + 17, 8)}"
     at = HEADER + 42
-    immediate = int.from_bytes(data[at : at + 7], "little") if len(data) >= at + 7 else 0
+    immediate = _number(data, at, 7) if len(data) >= at + 7 else 0
     if immediate >> 55:
-        original = int.from_bytes(data[at + 7 : at + 14], "little")
-        return name, original & (1 << 55) - 1
+        immediate = _number(data, at + 7, 7) & (1 << 55) - 1
+    if immediate > _LATEST_US:
+        raise ValueError("a transaction was committed after the year 2255")
     return name, immediate
 
 
 @refusing
 def mariadb_gtid(data: bytes, server_id: int) -> tuple[str, bool]:
     """The transaction's name, and whether it stands alone (DDL: no COMMIT follows)."""
-    sequence = int.from_bytes(data[HEADER : HEADER + 8], "little")
-    domain = int.from_bytes(data[HEADER + 8 : HEADER + 12], "little")
+    sequence = _number(data, HEADER, 8)
+    domain = _number(data, HEADER + 8, 4)
     return f"{domain}-{server_id}-{sequence}", bool(data[HEADER + 12] & 1)
 
 
 @refusing
 def rotate(data: bytes) -> tuple[str, int]:
     """The next file, and where in it the next event stands."""
-    return data[HEADER + 8 :].decode(), int.from_bytes(data[HEADER : HEADER + 8], "little")
+    offset = _number(data, HEADER, 8)
+    return data[HEADER + 8 :].decode(), offset
 
 
 @refusing
@@ -114,6 +122,8 @@ def heartbeat(data: bytes, head: Header) -> tuple[str, int]:
     at, file, offset = HEADER, "", head.end
     while at < len(data) and data[at]:
         field, (size, start) = data[at], lenenc(data, at + 1)
+        if start + size > len(data):
+            raise ValueError("a heartbeat is cut off")
         if field == 1:
             file = data[start : start + size].decode()
         elif field == 2:
@@ -126,7 +136,7 @@ def heartbeat(data: bytes, head: Header) -> tuple[str, int]:
 def query(data: bytes) -> tuple[str, str]:
     """A statement's default database and text; bytes that are not UTF-8 are replaced, for nothing depends on them."""
     database_size = data[HEADER + 8]
-    status_size = int.from_bytes(data[HEADER + 11 : HEADER + 13], "little")
+    status_size = _number(data, HEADER + 11, 2)
     at = HEADER + 13 + status_size
     database = data[at : at + database_size].decode("utf-8", "replace")
     return database, data[at + database_size + 1 :].decode("utf-8", "replace")
@@ -134,7 +144,7 @@ def query(data: bytes) -> tuple[str, str]:
 
 def payload(data: bytes) -> Iterator[bytes]:
     """The events inside a transaction written with ``binlog_transaction_compression=ON``."""
-    plain, at = _unfolded(data), 0
+    plain, at = unfolded(data), 0
     while at < len(plain):
         length = int.from_bytes(plain[at + 9 : at + 13], "little")
         if not HEADER <= length <= len(plain) - at:
@@ -144,7 +154,8 @@ def payload(data: bytes) -> Iterator[bytes]:
 
 
 @refusing
-def _unfolded(data: bytes) -> bytes:
+def unfolded(data: bytes) -> bytes:
+    """A compressed transaction's events, one behind the other."""
     at, size, compression = HEADER, 0, 0
     while data[at]:
         field, (length, start) = data[at], lenenc(data, at + 1)
@@ -166,7 +177,7 @@ def _unfolded(data: bytes) -> bytes:
 
 def rows_table(data: bytes) -> int:
     """The table id of a row event."""
-    return int.from_bytes(data[HEADER : HEADER + 6], "little")
+    return _number(data, HEADER, 6)
 
 
 RowChange = tuple[dict[str, Value] | None, dict[str, Value] | None]

@@ -8,6 +8,7 @@ times as MySQL's own `CAST(… AS CHAR)` writes them, decimals too (see `fractio
 import base64
 import struct
 from decimal import Decimal
+from math import isfinite
 
 from changes import jsontext
 from streams.binlog.decimal import read_decimal
@@ -28,6 +29,11 @@ _LITERALS = {0: "null", 1: "true", 2: "false"}
 
 _TYPE_TIMESTAMP, _TYPE_DATE, _TYPE_TIME, _TYPE_DATETIME, _TYPE_DECIMAL = 7, 10, 11, 12, 246
 
+_DEEPEST = 128
+"""MySQL itself stores nothing deeper than 100."""
+_LONGEST = 8
+"""No stored value has text longer than so many times its bytes."""
+
 _quote = jsontext.quote
 
 
@@ -38,16 +44,33 @@ def json_text(data: bytes) -> str:
     """
     if not data:
         return "null"
-    out: list[str] = []
+    out = _Text(len(data) * _LONGEST + 64)
     try:
-        _write(data[0], memoryview(data)[1:], out)
-    except (IndexError, struct.error, UnicodeDecodeError, RecursionError) as error:
+        _write(data[0], memoryview(data)[1:], out, 0)
+    except (IndexError, struct.error, UnicodeDecodeError) as error:
         raise ValueError(f"broken binary JSON: {error}") from error
-    return "".join(out)
+    return "".join(out.parts)
+
+
+class _Text:
+    """What is written so far. Raises `ValueError` once it has more than ``room`` characters: values that point at the
+    same bytes again and again would unfold without end."""
+
+    def __init__(self, room: int) -> None:
+        self.parts: list[str] = []
+        self._room = room
+
+    def append(self, part: str) -> None:
+        self._room -= len(part)
+        if self._room < 0:
+            raise ValueError("binary JSON repeats itself")
+        self.parts.append(part)
 
 
 def double_text(value: float) -> str:
     """A double as JSON: always with a point or an exponent, so that it reads back as a double."""
+    if not isfinite(value):
+        raise ValueError(f"a JSON double is {value}")
     return repr(value).replace("e+", "e")
 
 
@@ -68,9 +91,11 @@ def fraction_text(number: str) -> str:
     return f"{'-' if sign else ''}{mantissa}e{f'-{-magnitude:02d}' if magnitude < 0 else magnitude}"
 
 
-def _write(type_: int, data: memoryview, out: list[str]) -> None:
+def _write(type_: int, data: memoryview, out: _Text, depth: int) -> None:
+    if depth > _DEEPEST:
+        raise ValueError("binary JSON is nested too deep")
     if type_ <= _LARGE_ARRAY:
-        _write_container(type_, data, out)
+        _write_container(type_, data, out, depth)
     elif type_ == _LITERAL:
         out.append(_literal(data[0]))
     elif type_ in _SCALARS:
@@ -87,7 +112,7 @@ def _write(type_: int, data: memoryview, out: list[str]) -> None:
         raise ValueError(f"binary JSON has no type {type_}")
 
 
-def _write_container(type_: int, data: memoryview, out: list[str]) -> None:
+def _write_container(type_: int, data: memoryview, out: _Text, depth: int) -> None:
     large = type_ in {_LARGE_OBJECT, _LARGE_ARRAY}
     is_object = type_ in {_SMALL_OBJECT, _LARGE_OBJECT}
     width = 4 if large else 2
@@ -111,12 +136,12 @@ def _write_container(type_: int, data: memoryview, out: list[str]) -> None:
         entry = value_entries + index * (width + 1)
         value_type = data[entry]
         if value_type in inline:
-            _write(value_type, data[entry + 1 :], out)
+            _write(value_type, data[entry + 1 :], out, depth + 1)
         else:
             offset = number.unpack_from(data, entry + 1)[0]
             if offset <= entry - width or offset >= size:
                 raise ValueError("a JSON value lies outside its container")
-            _write(value_type, data[offset:size], out)
+            _write(value_type, data[offset:size], out, depth + 1)
     out.append("}" if is_object else "]")
 
 

@@ -53,13 +53,18 @@ _BLOB_NAMES = {1: "tinyblob", 2: "blob", 3: "mediumblob", 4: "longblob"}
 
 @dataclass(frozen=True)
 class TableMap:
-    """``schema`` lists every column, its key empty; ``readers`` stand in the same order."""
+    """``schema`` lists every column, its key empty; ``forms`` say how each is read, in the same order."""
 
     table_id: int
     database: str
     table: str
     schema: TableSchema
-    readers: tuple[values.Reader, ...]
+    forms: tuple[values.Form, ...]
+    readers: tuple[values.Reader, ...] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        readers = tuple(build(*sizes) for build, *sizes in self.forms)
+        object.__setattr__(self, "readers", readers)  # frozen: set once, here
 
     def read_image(self, data: bytes, at: int, present: bytes) -> tuple[dict[str, Value], int]:
         """One row image behind its NULL bitmap, and the offset behind it.
@@ -145,8 +150,8 @@ def parse_table_map(data: bytes, at: int, collations: Collations) -> TableMap:
         raise Misconfigured(
             f"the binlog names no columns of `{database}`.`{table}`: SET PERSIST binlog_row_metadata = 'FULL'"
         )
-    columns, readers = zip(*(_column(raw, collations) for raw in raws), strict=True)
-    return TableMap(table_id, database, table, TableSchema(database, table, columns, ()), readers)
+    columns, forms = zip(*(_column(raw, collations) for raw in raws), strict=True)
+    return TableMap(table_id, database, table, TableSchema(database, table, columns, ()), forms)
 
 
 @refusing
@@ -160,6 +165,8 @@ def peek_name(data: bytes, at: int) -> tuple[int, str, str]:
 
 def _short_string(data: bytes, at: int) -> tuple[str, int]:
     end = at + 1 + data[at]
+    if end > len(data):
+        raise ValueError("a name is cut off")
     return data[at + 1 : end].decode(), end
 
 
@@ -287,31 +294,31 @@ def _string_lists(data: bytes) -> Iterator[tuple[bytes, ...]]:
         yield tuple(members)
 
 
-def _column(raw: _Raw, collations: Collations) -> tuple[Column, values.Reader]:
+def _column(raw: _Raw, collations: Collations) -> tuple[Column, values.Form]:
     build = _BUILDERS.get(raw.real)
     if build is None:
         raise Misconfigured(f"column `{raw.name}` has the binlog type {raw.real}, which is not supported")
-    type_, reader = build(raw, collations)
+    type_, form = build(raw, collations)
     kind = Kind.BOOLEAN if type_ == "bit(1)" else kind_of(type_)
-    return Column(raw.name, kind, type_, raw.nullable), reader
+    return Column(raw.name, kind, type_, raw.nullable), form
 
 
-_Built = tuple[str, values.Reader]
+_Built = tuple[str, values.Form]
 
 
 def _integer(raw: _Raw, _: Collations) -> _Built:
     name = _INTEGER_NAMES[raw.type]
-    return f"{name} unsigned" if raw.unsigned else name, values.integer(raw.type, raw.unsigned)
+    return f"{name} unsigned" if raw.unsigned else name, (values.integer, raw.type, raw.unsigned)
 
 
 def _floating(raw: _Raw, _: Collations) -> _Built:
-    return "double" if raw.type == values.DOUBLE else "float", values.floating(raw.meta[0])
+    return "double" if raw.type == values.DOUBLE else "float", (values.floating, raw.meta[0])
 
 
 def _decimal(raw: _Raw, _: Collations) -> _Built:
     precision, scale = raw.meta
     name = f"decimal({precision},{scale})"
-    return f"{name} unsigned" if raw.unsigned else name, values.decimal(precision, scale)
+    return f"{name} unsigned" if raw.unsigned else name, (values.decimal, precision, scale)
 
 
 def _varchar(raw: _Raw, collations: Collations) -> _Built:
@@ -327,16 +334,16 @@ def _char(raw: _Raw, collations: Collations) -> _Built:
 
 def _string(prefix: str, size: int, width: int, raw: _Raw, collations: Collations) -> _Built:
     if raw.collation == BINARY_COLLATION:
-        return f"{prefix}binary({size})", values.blob(width, 0 if prefix else size)
+        return f"{prefix}binary({size})", (values.blob, width, 0 if prefix else size)
     charset = collations[raw.collation]
-    return f"{prefix}char({size // charset.width})", values.text(width, charset)
+    return f"{prefix}char({size // charset.width})", (values.text, width, charset)
 
 
 def _blob(raw: _Raw, collations: Collations) -> _Built:
     width = raw.meta[0]
     if raw.collation == BINARY_COLLATION:
-        return _BLOB_NAMES[width], values.blob(width)
-    return _TEXT_NAMES[width], values.text(width, collations[raw.collation])
+        return _BLOB_NAMES[width], (values.blob, width, 0)
+    return _TEXT_NAMES[width], (values.text, width, collations[raw.collation])
 
 
 def _members(raw: _Raw, collations: Collations) -> tuple[str, ...]:
@@ -349,18 +356,18 @@ def _listed(raw: _Raw, collations: Collations) -> _Built:
     word = "enum" if raw.real == values.ENUM else "set"
     quoted = ",".join("'" + member.replace("'", "''") + "'" for member in members)
     build = values.enum if raw.real == values.ENUM else values.set_
-    return f"{word}({quoted})", build(raw.meta[1], members)
+    return f"{word}({quoted})", (build, raw.meta[1], members)
 
 
 def _bit(raw: _Raw, _: Collations) -> _Built:
     bits = raw.meta[1] * 8 + raw.meta[0]
-    return f"bit({bits})", values.bit(bits)
+    return f"bit({bits})", (values.bit, bits)
 
 
 def _temporal(name: str, build: Callable[[int], values.Reader]) -> Callable[[_Raw, Collations], _Built]:
     def built(raw: _Raw, _: Collations) -> _Built:
         digits = raw.meta[0]
-        return f"{name}({digits})" if digits else name, build(digits)
+        return f"{name}({digits})" if digits else name, (build, digits)
 
     return built
 
@@ -377,12 +384,12 @@ _BUILDERS: dict[int, Callable[[_Raw, Collations], _Built]] = {
     values.ENUM: _listed,
     values.SET: _listed,
     values.BIT: _bit,
-    values.YEAR: lambda raw, _: ("year", values.year()),
-    values.DATE: lambda raw, _: ("date", values.date()),
+    values.YEAR: lambda raw, _: ("year", (values.year,)),
+    values.DATE: lambda raw, _: ("date", (values.date,)),
     values.TIME2: _temporal("time", values.time),
     values.DATETIME2: _temporal("datetime", values.datetime),
     values.TIMESTAMP2: _temporal("timestamp", values.timestamp),
-    values.JSON: lambda raw, _: ("json", values.json(raw.meta[0])),
-    values.GEOMETRY: lambda raw, _: (_GEOMETRY_NAMES[raw.geometry], values.blob(raw.meta[0])),
-    values.VECTOR: lambda raw, _: (f"vector({raw.dimension})", values.blob(raw.meta[0])),
+    values.JSON: lambda raw, _: ("json", (values.json, raw.meta[0])),
+    values.GEOMETRY: lambda raw, _: (_GEOMETRY_NAMES[raw.geometry], (values.blob, raw.meta[0], 0)),
+    values.VECTOR: lambda raw, _: (f"vector({raw.dimension})", (values.blob, raw.meta[0], 0)),
 }

@@ -10,6 +10,8 @@ their place would be a different value.
 import base64
 import struct
 from collections.abc import Callable
+from math import isfinite
+from typing import Any
 
 from changes.canonical import Value
 from streams.binlog.charsets import Charset
@@ -17,6 +19,9 @@ from streams.binlog.decimal import decimal_size, read_decimal
 from streams.binlog.jsonb import json_text
 
 Reader = Callable[[bytes, int], tuple[Value, int]]
+
+Form = tuple[Any, ...]
+"""A reader before it is made: the function of this module that makes it, and what that takes."""
 
 TINY, SHORT, LONG, FLOAT, DOUBLE, TIMESTAMP, LONGLONG, INT24 = 1, 2, 3, 4, 5, 7, 8, 9
 DATE, TIME, DATETIME, YEAR, VARCHAR, BIT, TIMESTAMP2, DATETIME2, TIME2 = 10, 11, 12, 13, 15, 16, 17, 18, 19
@@ -58,7 +63,10 @@ def floating(size: int) -> Reader:
     unpack = struct.Struct("<d" if size == 8 else "<f").unpack_from
 
     def read(data: bytes, at: int) -> tuple[Value, int]:
-        return unpack(data, at)[0], at + size
+        value: float = unpack(data, at)[0]
+        if not isfinite(value):  # no server stores one
+            raise ValueError(f"a FLOAT or DOUBLE is {value}")
+        return value, at + size
 
     return read
 

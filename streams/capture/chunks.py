@@ -77,6 +77,11 @@ class Chunks:
         """Whether a chunk is under way or due."""
         return self._filling.running or not self._filling.idle
 
+    @property
+    def watched(self) -> str | None:
+        """The table whose changes `saw` is to be told of now."""
+        return self._filling.watched
+
     def saw(self, table: str, key: bytes, ordinal: int) -> None:
         """The stream wrote a change of ``key`` in transaction ``ordinal``."""
         self._filling.saw(table, key, ordinal)

@@ -1,7 +1,7 @@
 """From a row's change to the Kafka records that tell it: pure."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from types import NoneType
 
 import msgspec
@@ -58,7 +58,8 @@ class TablePlan:
     schema: TableSchema
     fingerprint: str
     hash_row: Callable[[Mapping[str, Value]], int]
-    names: tuple[str, ...] = field(default=())
+    names: tuple[str, ...]
+    hash_key: Callable[[Mapping[str, Value]], int]
 
     @classmethod
     def of(
@@ -76,6 +77,7 @@ class TablePlan:
             schema.fingerprint,
             compiled(schema.columns),
             tuple(column.name for column in schema.columns),
+            compiled([schema.column(name) for name in schema.key]),
         )
 
     def kept(self, row: Mapping[str, Value]) -> dict[str, Value]:
@@ -84,9 +86,15 @@ class TablePlan:
 
 
 def change_messages(
-    plan: TablePlan, change: RowChange, moment: Moment, row: int, order: tuple[int, int], now_ms: int
+    plan: TablePlan,
+    change: RowChange,
+    moment: Moment,
+    row: int,
+    order: tuple[int, int],
+    now_ms: int,
+    largest: int = LARGEST_MESSAGE,
 ) -> Iterator[Message]:
-    """The records of one row's change, in order.
+    """The records of one row's change, in order; a value of more than ``largest`` bytes is shortened.
 
     ``row`` is the row's ordinal among its table's in the transaction, from 0; ``order`` counts from 1, in the
     transaction and in the table. A changed key is a delete of the old one and a create of the new one, both at
@@ -98,15 +106,15 @@ def change_messages(
     source = _source(plan, moment, row, snapshot=False)
     block = TransactionBlock(moment.gtid, *order)
     if before is None and after is not None:
-        yield _message(plan, "c", None, after, source, block, at, now_ms)
+        yield _message(plan, "c", None, after, source, block, at, now_ms, largest)
     elif before is not None and after is None:
-        yield from _deletion(plan, before, source, block, at, now_ms)
+        yield from _deletion(plan, before, source, block, at, now_ms, largest)
     elif before is not None and after is not None:
         if key_json(plan.schema, before) == key_json(plan.schema, after):
-            yield _message(plan, "u", before, after, source, block, at, now_ms)
+            yield _message(plan, "u", before, after, source, block, at, now_ms, largest)
         else:
-            yield from _deletion(plan, before, source, block, at, now_ms)
-            yield _message(plan, "c", None, after, source, block, at, now_ms)
+            yield from _deletion(plan, before, source, block, at, now_ms, largest)
+            yield _message(plan, "c", None, after, source, block, at, now_ms, largest)
 
 
 def snapshot_message(
@@ -192,9 +200,10 @@ def _message(
     block: TransactionBlock | None,
     at: int,
     now_ms: int,
+    largest: int = LARGEST_MESSAGE,
 ) -> Message:
     value = encode(Envelope(before, after, source, op, now_ms, block))
-    if len(value) > LARGEST_MESSAGE and before is not None:
+    if len(value) > largest and before is not None:
         value = encode(Envelope(_short(before), after, source, op, now_ms, block))
     return Message(
         plan.topic,
@@ -210,12 +219,18 @@ def _short(row: Mapping[str, Value]) -> dict[str, Value]:
 
 
 def _deletion(
-    plan: TablePlan, before: dict[str, Value], source: Source, block: TransactionBlock | None, at: int, now_ms: int
+    plan: TablePlan,
+    before: dict[str, Value],
+    source: Source,
+    block: TransactionBlock | None,
+    at: int,
+    now_ms: int,
+    largest: int = LARGEST_MESSAGE,
 ) -> Iterator[Message]:
     headers = Headers(at, 0, plan.fingerprint)
     key = key_json(plan.schema, before)
     value = encode(Envelope(before, None, source, "d", now_ms, block))
-    if len(value) > LARGEST_MESSAGE:
+    if len(value) > largest:
         value = encode(Envelope(_short(before), None, source, "d", now_ms, block))
     yield Message(plan.topic, key, value, headers)
     yield Message(plan.topic, key, None, headers)

@@ -30,6 +30,11 @@ class Filling:
         return next((table for table, state in self.states.items() if state.state == "running"), None)
 
     @property
+    def watched(self) -> str | None:
+        """The table whose window is open."""
+        return self._table
+
+    @property
     def idle(self) -> bool:
         """Whether no chunk is under way."""
         return self._table is None

@@ -5,11 +5,11 @@ next commit fails.
 """
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from types import ModuleType
 
 import msgspec
-from confluent_kafka import KafkaError, KafkaException, Message, Producer
+from confluent_kafka import KafkaError, KafkaException
 
 from changes.envelope import Headers
 from changes.errors import Misconfigured, Transient
@@ -24,6 +24,9 @@ from changes.progress import (
     internal_topic,
     unfold,
 )
+from streams.capture.batch import Batch
+from streams.capture.layouts import Layouts
+from streams.capture.outlet import outlet_of
 from streams.kafka import OPERATION_SECONDS, KafkaUrl, classified, read_topic
 
 log = logging.getLogger(__name__)
@@ -36,7 +39,8 @@ TAIL = 4000
 class Journal:
     """One version's journal. Not safe for use from several threads."""
 
-    def __init__(self, url: KafkaUrl, version: str) -> None:
+    def __init__(self, url: KafkaUrl, version: str, native: ModuleType | None = None) -> None:
+        """``native``: the module whose producer is to write, where there is one; see `streams.capture.engine`."""
         self._url = url
         self._version = version
         self._positions = internal_topic(version, "positions")
@@ -46,27 +50,28 @@ class Journal:
         self._sums_end = 0
         self._ends: Offsets = {}
         self._moved: Offsets = {}
-        self._failed: KafkaError | None = None
         self._open = False
         self._full_at_ms = 0
         self._saved: object = None
-        self._producer = Producer(
+        self._outlet = outlet_of(
+            native,
             url.config(
                 transactional_id=f"{version}.capture",
                 transaction_timeout_ms=30_000,
                 partitioner="murmur2_random",
                 compression_type="lz4",
-                linger_ms=0,
+                linger_ms=20,  # a commit waits for none of it: flushing sends at once what is there
+                batch_size=262_144,
                 queue_buffering_max_kbytes=65_536,
                 queue_buffering_max_messages=200_000,
                 message_max_bytes=8 << 20,
-            )
+            ),
         )
 
     def open(self) -> tuple[Checkpoint | None, dict[str, SnapshotState], set[str]]:
         """Shut out every earlier writer; what they left: checkpoint, snapshots, and schemas already published."""
         try:
-            self._producer.init_transactions(OPERATION_SECONDS)
+            self._outlet.init(OPERATION_SECONDS)
         except KafkaException as error:
             raise classified(error.args[0], "opening the journal") from error
         checkpoint: Checkpoint | None = None
@@ -99,36 +104,44 @@ class Journal:
         """Open a transaction where none is."""
         if not self._open:
             try:
-                self._producer.begin_transaction()
+                self._outlet.begin()
             except KafkaException as error:
                 raise _fatal(error.args[0], self._version) from error
             self._open = True
 
     def write(self, topic: str, key: bytes, value: bytes | None, headers: Headers) -> None:
         """Add one record; opens a transaction where none is."""
-        self._produce(topic, key, value, [*headers.to_kafka()], self._delivered)
+        self._produce(topic, key, value, headers.to_kafka())
+
+    def send(self, batch: Batch, layouts: Layouts, leave_out: Collection[int]) -> None:
+        """Add a batch's records, but for those with these indexes; opens a transaction where none is."""
+        self.begin()
+        try:
+            self._outlet.send(batch, layouts, leave_out)
+        except KafkaException as error:
+            raise _fatal(error.args[0], self._version) from error
 
     def park(self, topic: str, key: bytes, headers: Headers, reason: str) -> None:
         """Put a change that cannot be written among the dead letters, without its payload."""
-        told: list[tuple[str, str | bytes | None]] = [
+        told = [
             *headers.to_kafka(),
             ("__connect.errors.topic", topic.encode()),
             ("__connect.errors.exception.message", reason.encode()),
             ("tr-version", self._version.encode()),
             ("tr-sink", b"capture"),
         ]
-        self._produce(internal_topic(self._version, "dlq"), key, None, told, self._checked)
+        self._produce(internal_topic(self._version, "dlq"), key, None, told)
 
     def publish_schema(self, name: str, schema: PublishedSchema) -> None:
-        self._produce(self._schemas, name.encode(), msgspec.json.encode(schema), [], self._checked)
+        self._produce(self._schemas, name.encode(), msgspec.json.encode(schema), [])
 
     def save_snapshot(self, state: SnapshotState) -> None:
         key = f"snapshot:{state.table}".encode()
-        self._produce(self._checkpoints, key, msgspec.json.encode(state), [], self._checked)
+        self._produce(self._checkpoints, key, msgspec.json.encode(state), [])
 
     def save_sums(self, records: Iterable[tuple[str, bytes]]) -> None:
         for key, value in records:
-            self._produce(self._sums, key.encode(), value, [], self._summed)
+            self._produce(self._sums, key.encode(), value, [])
 
     def commit(
         self,
@@ -161,16 +174,15 @@ class Journal:
             requests=checkpoint.requests,
             sums=self._sums_end,
         )
-        self._produce(self._positions, b"positions", msgspec.json.encode(record), [], self._checked)
+        self._produce(self._positions, b"positions", msgspec.json.encode(record), [])
         progress = (checkpoint.executed, checkpoint.epoch, checkpoint.partial, checkpoint.requests)
         if progress != self._saved:  # while nothing happens, only positions are published
-            self._produce(self._checkpoints, b"stream", msgspec.json.encode(checkpoint), [], self._checked)
+            self._produce(self._checkpoints, b"stream", msgspec.json.encode(checkpoint), [])
             self._saved = progress
         try:
-            self._producer.commit_transaction(OPERATION_SECONDS)
+            self._outlet.commit(OPERATION_SECONDS)
         except KafkaException as error:
             raise _fatal(error.args[0], self._version) from error
-        self._raise_if_failed()
         self._open = False
         self._moved = {}
         if full:
@@ -180,51 +192,31 @@ class Journal:
         """Give up what is not committed."""
         if self._open:
             try:
-                self._producer.abort_transaction(5.0)
+                self._outlet.abort(5.0)
             except KafkaException as error:  # fenced, or the broker is away: it aborts by itself then
                 log.info("the open transaction was left to time out: %s", error)
         self._open = False
-        self._producer.purge()
-        self._producer.flush(1.0)
+        self._outlet.close()
 
-    def _produce(
-        self, topic: str, key: bytes, value: bytes | None, headers: list[tuple[str, str | bytes | None]], report: Any
-    ) -> None:
+    def _produce(self, topic: str, key: bytes, value: bytes | None, headers: list[tuple[str, bytes]]) -> None:
         self.begin()
-        while True:
-            try:
-                self._producer.produce(topic, key=key, value=value, headers=headers, on_delivery=report)
-                break
-            except BufferError:  # the local queue is full: let deliveries drain it
-                self._producer.poll(0.1)
-                self._raise_if_failed()
-            except KafkaException as error:
-                raise _fatal(error.args[0], self._version) from error
-        self._producer.poll(0)
+        try:
+            self._outlet.produce(topic, key, value, headers)
+        except KafkaException as error:
+            raise _fatal(error.args[0], self._version) from error
 
     def _flush(self) -> None:
-        if self._producer.flush(OPERATION_SECONDS):
+        """Wait until what was written is in Kafka, and take in where."""
+        try:
+            done = self._outlet.flush(OPERATION_SECONDS)
+        except KafkaException as error:
+            raise _fatal(error.args[0], self._version) from error
+        if not done:
             raise Transient(f"Kafka did not take the changes within {OPERATION_SECONDS:.0f} s")
-        self._raise_if_failed()
-
-    def _delivered(self, error: KafkaError | None, message: Message) -> None:
-        self._checked(error, message)
-        topic, partition, offset = message.topic(), message.partition(), message.offset()
-        if error is None and topic is not None and partition is not None and offset is not None:
-            self._moved[topic, partition] = offset + 1
-
-    def _summed(self, error: KafkaError | None, message: Message) -> None:
-        self._checked(error, message)
-        if error is None:
-            self._sums_end = (message.offset() or 0) + 1
-
-    def _checked(self, error: KafkaError | None, _: Message) -> None:
-        if error is not None and self._failed is None:
-            self._failed = error
-
-    def _raise_if_failed(self) -> None:
-        if self._failed is not None:
-            raise _fatal(self._failed, self._version)
+        own = f"{self._version}.tailrace."
+        ends = self._outlet.ends()
+        self._sums_end = ends.get((self._sums, 0), self._sums_end)
+        self._moved |= {at: end for at, end in ends.items() if not at[0].startswith(own)}
 
 
 def _fatal(error: KafkaError, version: str) -> Exception:

@@ -3,7 +3,7 @@
 import logging
 import threading
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -15,9 +15,8 @@ from changes.gtid import MariadbGtids, MysqlGtids
 from changes.progress import SnapshotState, binlog_order
 from changes.schema import TableSchema
 from changes.topology import Topology
-from streams.binlog.events import RowChange
 from streams.capture.chunks import Standing
-from streams.capture.emit import Message, TablePlan
+from streams.capture.emit import TablePlan
 from streams.capture.snapshot import CATCH_UP_SECONDS, executed
 from streams.capture.sums import Counts, Ledger, Told
 from streams.mysql import MysqlUrl, session
@@ -107,7 +106,6 @@ class Counting:
         self._topology, self._version, self._mysql = topology, version, mysql
         tables = topology.tables
         self._ledger = Ledger(Told({table: sums for table, sums in told.tables.items() if table in tables}))
-        self._keys: dict[str, Callable[[Mapping[str, Value]], int]] = {}
         self._reading: Reading | None = None
         self._look_at = 0.0
         self._not_before: dict[str, float] = {}
@@ -116,25 +114,11 @@ class Counting:
         """Whether `changed` is to be told of the changes of a table."""
         return self._ledger.wants(plan.schema.table, plan.fingerprint)
 
-    def changed(self, plan: TablePlan, change: RowChange, messages: Sequence[Message]) -> None:
-        """One row's change, and the records that tell it."""
-        key_of = self._keys.get(plan.fingerprint)
-        if key_of is None:
-            key_of = self._keys[plan.fingerprint] = key_hash(plan.schema)
-        before, after = change
-        old = None if before is None else key_of(before)
-        new = old
-        if after is None:
-            new = None
-        elif before is None or len(messages) > 1:  # an update that keeps the key is one record
-            new = key_of(after)
-        self._ledger.change(
-            plan.schema.table,
-            old,
-            None if before is None else plan.hash_row(before),
-            new,
-            None if after is None else messages[-1].headers.hash,
-        )
+    def changed(
+        self, plan: TablePlan, key_before: int | None, before: int | None, key_after: int | None, after: int | None
+    ) -> None:
+        """One row's change, by the hashes of its key and of the row; ``None`` where there is no such row."""
+        self._ledger.change(plan.schema.table, key_before, before, key_after, after)
 
     def altered(self, statement: str) -> None:
         """DDL may change rows without row events: the tables that it names are counted anew."""

@@ -67,6 +67,7 @@ def _capture(
         "lag_s": None,
         "state": report.get("state", "down"),
         "reason": report.get("reason", ""),
+        "engine": report.get("engine", ""),
         "filling": {
             name: {"rows": one.rows, "estimate": one.estimate}
             for name, one in tail.snapshots.items()
@@ -131,6 +132,8 @@ def table_of(version: str, found: Mapping[str, Any]) -> Table:
     """The status of one version for people."""
     capture = found["capture"]
     title = f"{version}: capture {capture['state']}, {_seconds(capture['lag_s'])} behind"
+    if capture.get("engine"):
+        title += f", its reader is {capture['engine']}"
     for name, fill in capture.get("filling", {}).items():
         title += f"\nfilling {name}: {fill['rows']} of about {fill['estimate']} rows"
     table = Table("sink", "tier", "state", "behind", "waiting", "applied", "stale", "parked", "p50", "p99", title=title)

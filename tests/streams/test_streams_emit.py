@@ -31,8 +31,13 @@ ROW: dict[str, Value] = {"id": 1, "owner": "ann", "secret": "x", "body": "text"}
 KEPT: dict[str, Value] = {"id": 1, "owner": "ann", "body": "text"}
 
 
-def emitted(before: dict[str, Value] | None, after: dict[str, Value] | None, plan: TablePlan = PLAN) -> list[Message]:
-    return list(change_messages(plan, (before, after), MOMENT, 3, (9, 4), 1_767_323_045_010))
+def emitted(
+    before: dict[str, Value] | None,
+    after: dict[str, Value] | None,
+    plan: TablePlan = PLAN,
+    largest: int = emit.LARGEST_MESSAGE,
+) -> list[Message]:
+    return list(change_messages(plan, (before, after), MOMENT, 3, (9, 4), 1_767_323_045_010, largest))
 
 
 def told(message: Message) -> dict[str, Any]:
@@ -140,27 +145,20 @@ def test_the_plan_is_of_the_columns_that_are_kept_with_the_declared_key() -> Non
     assert PLAN.fingerprint == PLAN.schema.fingerprint
 
 
-@pytest.fixture
-def _small_messages(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(emit, "LARGEST_MESSAGE", 10_000)
-
-
 LONG: dict[str, Value] = {**ROW, "body": "b" * 6000}
 
 
-@pytest.mark.usefixtures("_small_messages")
 def test_an_update_too_large_for_kafka_goes_without_the_long_values_before_it() -> None:
-    (message,) = emitted(LONG, {**LONG, "owner": "bob"})
+    (message,) = emitted(LONG, {**LONG, "owner": "bob"}, largest=10_000)
     envelope = told(message)
     assert len(message.value or b"") <= 10_000
     assert envelope["after"] == {"id": 1, "owner": "bob", "body": "b" * 6000}
     assert envelope["before"] == {"id": 1, "owner": "ann"}
 
 
-@pytest.mark.usefixtures("_small_messages")
 def test_a_delete_too_large_for_kafka_still_tells_its_key_whatever_the_keys_kind() -> None:
     plan = TablePlan.of("future", "t", FULL, ("owner",), frozenset())
-    message, tombstone = emitted({**ROW, "body": "b" * 12000}, None, plan)
+    message, tombstone = emitted({**ROW, "body": "b" * 12000}, None, plan, 10_000)
     before = told(message)["before"]
     assert message.key == tombstone.key == json.dumps({"owner": "ann"}, separators=(",", ":")).encode()
     assert before["owner"] == "ann"

@@ -1,0 +1,216 @@
+//! A table in one layout, as Python made it out of a TABLE_MAP event, and row images read by it.
+
+use std::sync::Arc;
+
+use xxhash_rust::xxh64::Xxh64;
+
+use crate::bytes::take;
+use crate::failure::{Failure, Result};
+use crate::text::{characters, integer, quote};
+use crate::value::{Reader, Scratch};
+
+/// Characters beyond which a value is left out of a row that does not fit into a message.
+const LONG: usize = 4096;
+
+pub struct Column {
+    reader: Reader,
+    /// `"name":`
+    label: Vec<u8>,
+    /// What stands before the value's length in the canonical row.
+    canonical: Vec<u8>,
+    kept: bool,
+}
+
+impl Column {
+    pub fn new(name: &str, reader: Reader, kept: bool) -> Column {
+        let mut label = Vec::new();
+        quote(&mut label, name.as_bytes());
+        label.push(b':');
+        let mut canonical = Vec::new();
+        integer(&mut canonical, name.len());
+        canonical.push(b':');
+        canonical.extend_from_slice(name.as_bytes());
+        canonical.push(reader.tag());
+        Column { reader, label, canonical, kept }
+    }
+}
+
+pub struct Layout {
+    /// The number that Python knows it by.
+    pub number: u32,
+    /// Which of the declared tables.
+    pub table: usize,
+    /// The envelope's `source` up to and with `"ts_ms":`.
+    pub source_head: Vec<u8>,
+    /// From behind that number to `"server_id":`.
+    pub source_middle: Vec<u8>,
+    name: String,
+    columns: Vec<Column>,
+    /// Kept columns in byte order of their names.
+    sorted: Vec<usize>,
+    key: Vec<usize>,
+    /// The key's columns in byte order of their names.
+    key_sorted: Vec<usize>,
+}
+
+/// One row: its JSON, and where in it and in `canon` each column's value stands; both empty for NULL.
+#[derive(Default)]
+pub struct Image {
+    pub json: Vec<u8>,
+    values: Vec<(usize, usize)>,
+    canon: Vec<u8>,
+    canons: Vec<Option<(usize, usize)>>,
+}
+
+/// What `source` begins with, and what stands behind its first time.
+fn source(version: &str, database: &str, table: &str) -> (Vec<u8>, Vec<u8>) {
+    let mut head = br#""source":{"version":"tailrace","connector":"mysql","name":"#.to_vec();
+    quote(&mut head, version.as_bytes());
+    head.extend_from_slice(br#","ts_ms":"#);
+    let mut middle = br#","snapshot":"false","db":"#.to_vec();
+    quote(&mut middle, database.as_bytes());
+    middle.extend_from_slice(br#","table":"#);
+    quote(&mut middle, table.as_bytes());
+    middle.extend_from_slice(br#","server_id":"#);
+    (head, middle)
+}
+
+impl Layout {
+    /// `names` and `columns` are in table order; `key` holds indexes into them, in key order.
+    pub fn new(
+        number: u32,
+        table: usize,
+        place: (&str, &str, &str),
+        names: &[String],
+        columns: Vec<Column>,
+        key: Vec<usize>,
+    ) -> Arc<Layout> {
+        let (version, database, name) = place;
+        let (source_head, source_middle) = source(version, database, name);
+        let by_name = |mut indexes: Vec<usize>| {
+            indexes.sort_by(|&one, &other| names[one].as_bytes().cmp(names[other].as_bytes()));
+            indexes
+        };
+        Arc::new(Layout {
+            number,
+            table,
+            source_head,
+            source_middle,
+            name: format!("`{database}`.`{name}`"),
+            sorted: by_name((0..columns.len()).filter(|&index| columns[index].kept).collect()),
+            key_sorted: by_name(key.clone()),
+            key,
+            columns,
+        })
+    }
+
+    pub fn columns(&self) -> usize {
+        self.columns.len()
+    }
+
+    /// One row image behind its NULL bitmap; `present` is the event's bitmap of columns.
+    ///
+    /// Half a row must never pass for a whole one: an image without all columns is refused.
+    pub fn read(
+        &self,
+        data: &[u8],
+        at: &mut usize,
+        present: &[u8],
+        image: &mut Image,
+        scratch: &mut Scratch,
+    ) -> Result<()> {
+        let has = |bitmap: &[u8], index: usize| bitmap[index / 8] >> (index % 8) & 1 == 1;
+        if (0..self.columns.len()).any(|index| !has(present, index)) {
+            return Err(Failure::Misconfigured(format!(
+                "rows of {} came without all their columns: \
+                 SET PERSIST binlog_row_image = 'FULL', also for the sessions that are connected",
+                self.name
+            )));
+        }
+        let nulls = take(data, at, self.columns.len().div_ceil(8))?;
+        image.json.clear();
+        image.canon.clear();
+        image.values.clear();
+        image.canons.clear();
+        image.json.push(b'{');
+        for (index, column) in self.columns.iter().enumerate() {
+            let before = image.json.len();
+            if column.kept {
+                if before > 1 {
+                    image.json.push(b',');
+                }
+                image.json.extend_from_slice(&column.label);
+            }
+            let (begun, canon_begun) = (image.json.len(), image.canon.len());
+            if has(nulls, index) {
+                image.json.extend_from_slice(b"null");
+                image.canons.push(None);
+            } else {
+                let canon = column.kept.then_some(&mut image.canon);
+                column.reader.read(data, at, &mut image.json, canon, scratch)?;
+                image.canons.push(Some((canon_begun, image.canon.len())));
+            }
+            image.values.push((begun, image.json.len()));
+            if !column.kept {
+                image.json.truncate(before);
+            }
+        }
+        image.json.push(b'}');
+        Ok(())
+    }
+
+    /// The Kafka key: JSON of the key's columns in key order.
+    pub fn key(&self, out: &mut Vec<u8>, image: &Image) {
+        out.push(b'{');
+        for (nth, &index) in self.key.iter().enumerate() {
+            if nth > 0 {
+                out.push(b',');
+            }
+            out.extend_from_slice(&self.columns[index].label);
+            let (from, to) = image.values[index];
+            out.extend_from_slice(&image.json[from..to]);
+        }
+        out.push(b'}');
+    }
+
+    /// xxh64 of the canonical row.
+    pub fn hash(&self, image: &Image) -> u64 {
+        self.hashed(&self.sorted, image)
+    }
+
+    /// xxh64 of the canonical key.
+    pub fn key_hash(&self, image: &Image) -> u64 {
+        self.hashed(&self.key_sorted, image)
+    }
+
+    fn hashed(&self, order: &[usize], image: &Image) -> u64 {
+        let mut hasher = Xxh64::new(0);
+        for &index in order {
+            if let Some((from, to)) = image.canons[index] {
+                hasher.update(&self.columns[index].canonical);
+                hasher.update(itoa::Buffer::new().format(to - from).as_bytes());
+                hasher.update(b":");
+                hasher.update(&image.canon[from..to]);
+            }
+        }
+        hasher.digest()
+    }
+
+    /// The row without its long values: what is left still tells its key and its place.
+    pub fn short(&self, out: &mut Vec<u8>, image: &Image) {
+        out.push(b'{');
+        let mut first = true;
+        for (column, &(from, to)) in self.columns.iter().zip(&image.values) {
+            if !column.kept || characters(&image.json[from..to]) > LONG {
+                continue;
+            }
+            if !first {
+                out.push(b',');
+            }
+            first = false;
+            out.extend_from_slice(&column.label);
+            out.extend_from_slice(&image.json[from..to]);
+        }
+        out.push(b'}');
+    }
+}

@@ -1,0 +1,37 @@
+//! The native reader of Tailrace's capture: the same records as `streams.binlog` and `streams.capture.emit` make,
+//! byte for byte, a batch at a time and without Python's lock; and a producer that takes such batches.
+
+mod batch;
+mod bytes;
+mod charset;
+mod decoder;
+mod envelope;
+mod events;
+mod failure;
+mod history;
+mod input;
+mod jsonb;
+mod layout;
+mod librdkafka;
+mod number;
+mod outlet;
+mod python;
+mod text;
+mod unfold;
+mod value;
+
+use pyo3::prelude::*;
+
+/// What these sources hash to; see `streams.native`. Empty in a build by hand.
+const SOURCES: &str = match option_env!("TAILRACE_SOURCES") {
+    Some(hash) => hash,
+    None => "",
+};
+
+#[pymodule]
+fn tailrace_native(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add("SOURCES", SOURCES)?;
+    module.add_class::<batch::Batch>()?;
+    module.add_class::<outlet::Outlet>()?;
+    module.add_class::<python::Reader>()
+}
