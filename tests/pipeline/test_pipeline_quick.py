@@ -49,16 +49,19 @@ def recount(view: View) -> dict[int, Bucket]:
 
 
 def counted(busy: Busy, table: str) -> tuple[dict[int, Bucket] | None, dict[int, Bucket]]:
-    """What capture says of a table, and what is in it, both while nobody can write to it."""
+    """What capture says of a table, and what is in it, both while nobody can write to it; once it says anything."""
+    deadline = time.monotonic() + 90
+    while True:
+        told, there = _counted(busy, table)
+        if told is not None or time.monotonic() >= deadline:
+            return told, there
+        time.sleep(0.2)
+
+
+def _counted(busy: Busy, table: str) -> tuple[dict[int, Bucket] | None, dict[int, Bucket]]:
     here, declared = busy.line, busy.line.topology.tables[table]
     marks, sums = Marks(here.kafka, here.version), SumsTail(here.kafka, here.version)
     try:
-        deadline = time.monotonic() + 90
-        known = None
-        while known is None and time.monotonic() < deadline:
-            mark = marks.between(deadline)
-            assert mark is not None
-            known = sums.at(mark.sums, table)
         with closing(connect(here.mysql)) as connection, connection.cursor() as cursor:
             cursor.execute(f"LOCK TABLES {table} READ")
             mark = marks.behind_binlog(*binlog_end(cursor), time.monotonic() + 60)
