@@ -15,12 +15,12 @@ import xxhash
 
 from audit.compare import NEVER, Expected, LastSaid, digest, plain
 from audit.digests import names_of, to_bytes
-from audit.expected import place_by_key, place_of, placing_columns
+from audit.expected import place_by_key, place_of, placing_columns, values_hash
 from audit.made import Made, Said
 from audit.report import Class
 from audit.sources import Keyed, Marking, Recorded, Recording
 from audit.truth import Behind, Want
-from changes.canonical import Value, compiled
+from changes.canonical import Value
 from changes.envelope import Headers, decode_key, headers_from
 from changes.key import Key, key_of
 from changes.schema import TableSchema
@@ -58,7 +58,6 @@ class DerivedTruth:
         self._schema_of = schema_of
         self._made = Made()
         self._source: TableSchema | None = None
-        self._schemas: dict[str, TableSchema] = {}
         self._newest = -1
         self._schema: TableSchema | None = None
         self._started = False
@@ -223,13 +222,12 @@ class _Reader:
     def __init__(self, schema: TableSchema, targets: Sequence[Target], carry: Sequence[str]) -> None:
         self.schema = schema
         self._targets = targets
-        self._hashes = [
-            None if (columns := target.columns(schema)) == schema.columns else (columns, compiled(columns))
-            for target in targets
-        ]
+        self._hashes = [values_hash(target, schema) for target in targets]
         needed = {*schema.key, *carry, CHUNKS}
         for target, hashed in zip(targets, self._hashes, strict=True):
-            needed |= placing_columns([target]) | {column.name for column in (hashed[0] if hashed else ())}
+            needed |= placing_columns([target])
+            if hashed is not None:
+                needed |= {column.name for column in target.columns(schema)}
         self._names = [column.name for column in schema.columns if column.name in needed]
         fields = [(f"c{number}", _Any, None) for number, _ in enumerate(self._names)]
         renamed = {f"c{number}": name for number, name in enumerate(self._names)}
@@ -246,7 +244,7 @@ class _Reader:
     def where(self, row: Mapping[str, Value], whole: int) -> Where:
         """``whole`` is the hash of all columns."""
         return [
-            (place_of(target, row), whole if hashed is None else hashed[1](row))
+            (place_of(target, row), whole if hashed is None else hashed(row))
             for target, hashed in zip(self._targets, self._hashes, strict=True)
         ]
 

@@ -1,7 +1,7 @@
 """What the targets of one table should hold, made from the table's rows: pure."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from audit.compare import Expected, digest
 from audit.digests import names_of, to_bytes
@@ -23,10 +23,7 @@ class Maker:
         self.schema = schema
         self.targets = targets
         self.whole = compiled(schema.columns)
-        every = schema.columns
-        self._hashes = [
-            None if (columns := target.columns(schema)) == every else compiled(columns) for target in targets
-        ]
+        self._hashes = [values_hash(target, schema) for target in targets]
         self._mappings = [target.mapping for target in targets]  # hashes a declaration: once, not for each row
 
     def key(self, row: Mapping[str, Value]) -> Key:
@@ -45,6 +42,12 @@ class Maker:
         values_of, whole = self._hashes[number], self.whole(row)
         values = whole if values_of is None else values_of(row)
         return Expected(place_of(self.targets[number], row), row, values, whole)
+
+
+def values_hash(target: Target, schema: TableSchema) -> Callable[[Mapping[str, Value]], int] | None:
+    """What hashes the columns that a target receives; ``None`` where it receives all, whose hash is at hand."""
+    columns = target.columns(schema)
+    return None if columns == schema.columns else compiled(columns)
 
 
 def place_of(target: Target, row: Mapping[str, Value]) -> str:

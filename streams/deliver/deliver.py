@@ -32,7 +32,7 @@ class Deliver:
         self._topology, self._version, self._kafka = topology, version, kafka
         schemas = SchemaBook(kafka, version)
         targets: dict[tuple[str, str], dict[str, list[Target]]] = {}
-        for target in (*topology.targets(version), *topology.derived_targets(version)):
+        for target in topology.every_target(version):
             topic = topology.topic_of(target)
             targets.setdefault((target.sink, target.tier.name), {}).setdefault(topic, []).append(target)
         self.lanes = [
