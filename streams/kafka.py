@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
-from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic  # type: ignore[attr-defined]
+from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
 
 from changes.errors import Misconfigured, Transient
 
@@ -119,17 +119,6 @@ def ensure_topics(url: KafkaUrl, specs: list[TopicSpec], *, replicas: int = 1) -
             if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
                 raise classified(error.args[0], f"creating topic `{name}`") from error
     return [spec.name for spec in missing]
-
-
-def topic_config(url: KafkaUrl, topic: str) -> dict[str, str]:
-    """The settings that a topic has now."""
-    admin = AdminClient(url.config())
-    resource = ConfigResource(ConfigResource.Type.TOPIC, topic)
-    try:
-        entries = admin.describe_configs([resource])[resource].result(OPERATION_SECONDS)
-    except KafkaException as error:
-        raise classified(error.args[0], f"describing topic `{topic}`") from error
-    return {name: entry.value for name, entry in entries.items()}
 
 
 def read_topic(

@@ -231,21 +231,15 @@ def _text(value: bytes | str | None) -> str:
     return value.decode() if isinstance(value, bytes) else value or ""
 
 
-def read_positions(url: KafkaUrl, version: str) -> tuple[Positions | None, Offsets]:
-    """The newest record of the positions topic, and the end offsets as of it."""
+def read_ends(url: KafkaUrl, version: str) -> Offsets:
+    """The end offsets as of the newest record of the positions topic."""
     ends: Offsets = {}
-    last: Positions | None = None
     topic = internal_topic(version, "positions")
     for message in read_topic(url, topic, start=lambda low, high: high - TAIL):
         value = message.value()
         if value is not None:
-            last = msgspec.json.decode(value, type=Positions)
-            ends = fold(ends, last)
-    return last, ends
-
-
-def read_ends(url: KafkaUrl, version: str) -> Offsets:
-    return read_positions(url, version)[1]
+            ends = fold(ends, msgspec.json.decode(value, type=Positions))
+    return ends
 
 
 def start_of(executed: str, epoch: int, position: int, file: str, offset: int) -> Checkpoint:

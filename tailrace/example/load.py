@@ -21,15 +21,6 @@ class Loaded:
     skipped: str | None = None
 
 
-def create_schema(url: str) -> None:
-    """Create the tables of `schema.sql` that do not exist yet."""
-    connection = connect(url)
-    try:
-        run_script(connection, "schema.sql")
-    finally:
-        connection.close()
-
-
 def load(
     url: str,
     rows: int,
