@@ -1,8 +1,11 @@
 """Audits of a line under traffic: false alarms, then tamperings found and mended.
 
-``python bench/proof.py [--rows N] [--rate N] [--audits N] [--tamperings N]``: one JSON object on stdout. Servers of its
-own are started and stopped; a fill of 100,000 rows with everything that is made of them takes a quarter of an hour on
-two cores.
+``python bench/proof.py [--rows N] [--rate N] [--made-rate N] [--audits N] [--tamperings N]``: one JSON object on
+stdout. Servers of its own are started and stopped; a fill of 100,000 rows with everything that is made of them takes a
+quarter of an hour on two cores.
+
+Two runs of audits over one fill: all targets, what was made of rows included, at the rate that enrichment bears on the
+machine at hand; then, with enrichment stopped, the rows' targets at the rate that is asked for.
 """
 
 import argparse
@@ -20,6 +23,7 @@ from tampering import Spoiler, Where
 
 from audit.deep import Audited, Terms, check
 from audit.repair import planned, repair
+from changes.topology import Topology
 from streams.kafka import KafkaUrl
 from streams.mysql import MysqlUrl
 from streams.watch import enrichment_of, lanes_of, wait
@@ -40,7 +44,8 @@ def say(text: str) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rows", type=int, default=100_000)
-    parser.add_argument("--rate", type=float, default=1000.0, help="changes a second")
+    parser.add_argument("--rate", type=float, default=1000.0, help="changes a second while rows alone are audited")
+    parser.add_argument("--made-rate", type=float, default=100.0, help="the same while all is; 0 leaves this out")
     parser.add_argument("--workers", type=int, default=4, help="connections that write")
     parser.add_argument("--audits", type=int, default=10)
     parser.add_argument("--tamperings", type=int, default=100)
@@ -57,43 +62,70 @@ def main() -> None:
 def proved(arguments: argparse.Namespace, folder: Path, endpoints: dict[str, str]) -> dict[str, Any]:
     topology = read_topology(TOPICS)
     load(endpoints["mysql"], arguments.rows, 1)
-    spoiler = Spoiler(endpoints, random.Random(7), arguments.tamperings)
-    pipeline = Pipeline(topology, {"future": endpoints}, topics=TOPICS, log_file=folder / "pipeline.log")
-    pipeline.start()
+    rows, made = (
+        Pipeline(topology, {"future": endpoints}, topics=TOPICS, roles=roles, log_file=folder / f"{roles[0]}.log")
+        for roles in (("capture", "deliver"), ("enrich",))
+    )
+    told: dict[str, Any] = {"rows": arguments.rows}
+    rows.start()
     try:
-        began = time.monotonic()
-        settle(topology, endpoints, 3600)
-        filled = time.monotonic() - began
-        say(f"filled in {filled:.0f} s")
-        traffic = Traffic(endpoints["mysql"], rate=arguments.rate, seed=3, workers=arguments.workers)
-        traffic.start()
+        if arguments.made_rate:
+            made.start()
         try:
+            told["seconds_to_fill"] = filled(topology, endpoints, derived=bool(arguments.made_rate))
+            if arguments.made_rate:
+                told["all"] = under_traffic(arguments, topology, endpoints, derived=True)
+        finally:
+            made.stop()
+        if arguments.rate:
+            told["rows_alone"] = under_traffic(arguments, topology, endpoints, derived=False)
+    finally:
+        rows.stop()
+    return told | {"peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10}
+
+
+def filled(topology: Topology, endpoints: dict[str, str], *, derived: bool) -> float:
+    began = time.monotonic()
+    settle(topology, endpoints, 3600, derived=derived)
+    seconds = round(time.monotonic() - began, 1)
+    say(f"filled in {seconds} s")
+    return seconds
+
+
+def under_traffic(
+    arguments: argparse.Namespace, topology: Topology, endpoints: dict[str, str], *, derived: bool
+) -> dict[str, Any]:
+    """Audits while writes go on; where what was made is among them, tamperings behind them."""
+    rate = arguments.made_rate if derived else arguments.rate
+    traffic = Traffic(endpoints["mysql"], rate=rate, seed=3 if derived else 4, workers=arguments.workers)
+    spoiler = Spoiler(endpoints, random.Random(7), arguments.tamperings)
+    found: dict[str, Any] | None = None
+    traffic.start()
+    try:
+        if derived:
             spoiler.plant()  # behind the start: the traffic writes among the ids that it finds then
-            audits = [figures(audited(topology, endpoints)) for _ in range(arguments.audits)]
-            written = traffic.stats()
+        audits = [figures(audited(topology, endpoints, derived=derived)) for _ in range(arguments.audits)]
+        written = traffic.stats()
+        if derived and arguments.tamperings:
             spoiler.age(arguments.tamperings // 10 + 1)
             traffic.pause()
-            settle(topology, endpoints, 600)
+            settle(topology, endpoints, 600, derived=True)
             traffic.resume()
             found = tampering(topology, endpoints, spoiler, arguments.tamperings)
-        finally:
-            traffic.stop()
-        return {
-            "rows": arguments.rows,
-            "seconds_to_fill": round(filled, 1),
-            "changes": written.changes,
-            "changes_a_second": round(written.rate, 1),
-            "audits": audits,
-            "false_differences": sum(one["different"] for one in audits),
-            "undecided_share": max(one["undecided_share"] for one in audits),
-            "tampering": found,
-            "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10,
-        }
     finally:
-        pipeline.stop()
+        traffic.stop()
+    spoiler.uproot()
+    return {
+        "changes": written.changes,
+        "changes_a_second": round(written.rate, 1),
+        "audits": audits,
+        "false_differences": sum(one["different"] for one in audits),
+        "undecided_share": max(one["undecided_share"] for one in audits),
+        "tampering": found,
+    }
 
 
-def settle(topology: Any, endpoints: dict[str, str], timeout: float) -> None:
+def settle(topology: Topology, endpoints: dict[str, str], timeout: float, *, derived: bool) -> None:
     mysql, kafka = MysqlUrl.parse(endpoints["mysql"]), KafkaUrl.parse(endpoints["kafka"])
     told = 0.0
 
@@ -103,14 +135,14 @@ def settle(topology: Any, endpoints: dict[str, str], timeout: float) -> None:
             told = time.monotonic()
             say(f"waiting: {waited.waiting} {waited.filling}")
 
-    lanes, enrichment = lanes_of(topology, "future"), enrichment_of(topology, "future")
+    lanes, enrichment = lanes_of(topology, "future"), enrichment_of(topology, "future") if derived else None
     waited = wait(mysql, kafka, lanes, version="future", timeout=timeout, enrichment=enrichment, progress=progress)
     if not waited.done:
         raise SystemExit(f"not settled: {waited}")
 
 
-def audited(topology: Any, endpoints: dict[str, str]) -> Audited:
-    done = asyncio.run(check(topology, "future", endpoints, terms=TERMS, tell=say))
+def audited(topology: Topology, endpoints: dict[str, str], *, derived: bool = True) -> Audited:
+    done = asyncio.run(check(topology, "future", endpoints, derived=derived, terms=TERMS, tell=say))
     say(f"audit: {figures(done)}")
     return done
 
@@ -135,7 +167,7 @@ def figures(done: Audited) -> dict[str, Any]:
     }
 
 
-def tampering(topology: Any, endpoints: dict[str, str], spoiler: Spoiler, number: int) -> dict[str, Any]:
+def tampering(topology: Topology, endpoints: dict[str, str], spoiler: Spoiler, number: int) -> dict[str, Any]:
     """Spoil, audit, repair, audit again."""
     spoilt = spoiler.spoil(number)
     first = audited(topology, endpoints)
