@@ -54,17 +54,23 @@ class Latest(msgspec.Struct, frozen=True):
         return max((int(chunk) + 1 for ask in self.asks if (chunk := ask.partition("/")[2]).isdigit()), default=0)
 
 
-class News(msgspec.Struct, frozen=True):
-    """What may be to be said of a row, and what ``was`` said of it before; ``input`` is ``None`` where it is gone."""
+class Seen(msgspec.Struct, frozen=True):
+    """A change, what is read of its row, and what would be said of it ``now``; ``input`` is ``None`` where the row is
+    gone."""
 
     latest: Latest
     input: Input | None
-    was: Emitted | None
     now: Emitted
 
     @property
     def job(self) -> Job:
         return self.latest.job
+
+
+class News(Seen, frozen=True):
+    """A change of which something may be to be said, and what ``was`` said of its row before."""
+
+    was: Emitted | None
 
     @property
     def same(self) -> bool:
@@ -113,23 +119,25 @@ class Work:
         for job in jobs:
             before = last.get(job.key)
             last[job.key] = Latest(job, {job.headers.ask}) if before is None else before.then(job)
-        if changes := [one for one in last.values() if not self._is_known(one, era)]:
+        seen = map(self._see, last.values())
+        if changes := [one for one in seen if not self._is_known(one, era)]:
             await self._handle(changes, era)
 
-    def _is_known(self, one: Latest, era: int) -> bool:
+    def _see(self, latest: Latest) -> Seen:
+        plan, row, position = self._plan, latest.job.change.after, latest.job.headers.position
+        if row is None:
+            return Seen(latest, None, Emitted(plan.generation, position, "", ""))
+        input_ = self._enricher.read(plan.readable(row))
+        return Seen(latest, input_, Emitted(plan.generation, position, input_.hash, plan.carried_hash(row)))
+
+    def _is_known(self, one: Seen, era: int) -> bool:
         """Whether nothing is to be said of a change, for it is of the same values as what was said last."""
-        row = one.job.change.after
-        if row is None or one.several or one.job.headers.ask or one.job.headers.over >= 0:
+        headers = one.job.headers
+        if one.input is None or one.latest.several or headers.ask or headers.over >= 0:
             return False
-        return self._known.says(era, one.job.key, self._now(one, self._enricher.read(self._plan.readable(row))))
+        return self._known.says(era, one.job.key, one.now)
 
-    def _now(self, one: Latest, input_: Input | None) -> Emitted:
-        plan, row, position = self._plan, one.job.change.after, one.job.headers.position
-        if row is None or input_ is None:
-            return Emitted(plan.generation, position, "", "")
-        return Emitted(plan.generation, position, input_.hash, plan.carried_hash(row))
-
-    async def _handle(self, changes: Sequence[Latest], era: int) -> None:
+    async def _handle(self, changes: Sequence[Seen], era: int) -> None:
         plan = self._plan
         prints = {one.job.headers.schema for one in changes}
         schemas = {found: plan.schema(self._schema_of(plan.table, found)) for found in prints}
@@ -163,16 +171,13 @@ class Work:
                 said[job.key] = msgspec.structs.replace(one.now, degraded=output.degraded, chunks=chunks)
         await self._tell(records, said, era)
 
-    async def _looked_at(self, changes: Sequence[Latest], era: int) -> list[News]:
-        """The changes behind which nothing has been said yet, with what is read of them."""
-        plan, found = self._plan, []
-        before = await self._said.get_many(plan.said_as, [one.job.key for one in changes])
+    async def _looked_at(self, changes: Sequence[Seen], era: int) -> list[News]:
+        """The changes behind which nothing has been said yet, with what was said before."""
+        found = []
+        before = await self._said.get_many(self._plan.said_as, [one.job.key for one in changes])
         for one, was in zip(changes, before, strict=True):
-            row = one.job.change.after
-            input_ = None if row is None else self._enricher.read(plan.readable(row))
-            now = self._now(one, input_)
-            if was is None or not was.stands_over(now):
-                found.append(News(one, input_, was, now))
+            if was is None or not was.stands_over(one.now):
+                found.append(News(one.latest, one.input, one.now, was))
             else:
                 self._known.learn(era, one.job.key, None)
         return found
