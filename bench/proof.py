@@ -4,6 +4,8 @@
 stdout. Servers of its own are started and stopped; a fill of 100,000 rows with everything that is made of them takes a
 quarter of an hour on two cores.
 
+With ``--folder`` the servers' data stays there, and a later run goes on with the rows that it finds.
+
 Two runs of audits over one fill: all targets, what was made of rows included, at the rate that enrichment bears on the
 machine at hand; then, with enrichment stopped, the rows' targets at the rate that is asked for.
 """
@@ -16,16 +18,17 @@ import resource
 import sys
 import tempfile
 import time
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
-from tampering import Spoiler, Where
+from tampering import Spoiler, Where, uproot
 
 from audit.deep import Audited, Terms, check
 from audit.repair import planned, repair
 from changes.topology import Topology
 from streams.kafka import KafkaUrl
-from streams.mysql import MysqlUrl
+from streams.mysql import MysqlUrl, connect
 from streams.watch import enrichment_of, lanes_of, wait
 from tailrace.declared import read_topology
 from tailrace.example.load import load
@@ -49,19 +52,20 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=4, help="connections that write")
     parser.add_argument("--audits", type=int, default=10)
     parser.add_argument("--tamperings", type=int, default=100)
+    parser.add_argument("--folder", type=Path, help="keep the servers' data here")
     arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="tailrace-proof-") as folder:
-        stack = Stack(Path(folder) / "stack", report=say)
+    with ExitStack() as leaving:
+        folder = arguments.folder or Path(leaving.enter_context(tempfile.TemporaryDirectory(prefix="tailrace-proof-")))
+        stack = Stack(folder / "stack", report=say)
+        leaving.callback(stack.down)
         stack.up()
-        try:
-            print(json.dumps(proved(arguments, Path(folder), stack.endpoints()["future"]), indent=2))
-        finally:
-            stack.down()
+        print(json.dumps(proved(arguments, folder, stack.endpoints()["future"]), indent=2))
 
 
 def proved(arguments: argparse.Namespace, folder: Path, endpoints: dict[str, str]) -> dict[str, Any]:
     topology = read_topology(TOPICS)
-    load(endpoints["mysql"], arguments.rows, 1)
+    if not loaded(endpoints["mysql"]):
+        load(endpoints["mysql"], arguments.rows, 1)
     rows, made = (
         Pipeline(topology, {"future": endpoints}, topics=TOPICS, roles=roles, log_file=folder / f"{roles[0]}.log")
         for roles in (("capture", "deliver"), ("enrich",))
@@ -82,6 +86,17 @@ def proved(arguments: argparse.Namespace, folder: Path, endpoints: dict[str, str
     finally:
         rows.stop()
     return told | {"peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10}
+
+
+def loaded(url: str) -> bool:
+    """Whether an earlier run left its rows here; what it planted is taken out."""
+    mysql = MysqlUrl.parse(url)
+    with closing(connect(mysql)) as connection, connection.cursor() as cursor:
+        cursor.execute("SELECT COUNT(*) FROM information_schema.TABLES WHERE TABLE_NAME = 'users'")
+        there = cursor.fetchone() != (0,)
+    if there:
+        uproot(mysql)
+    return there
 
 
 def filled(topology: Topology, endpoints: dict[str, str], *, derived: bool) -> float:
@@ -114,7 +129,7 @@ def under_traffic(
             found = tampering(topology, endpoints, spoiler, arguments.tamperings)
     finally:
         traffic.stop()
-    spoiler.uproot()
+    uproot(MysqlUrl.parse(endpoints["mysql"]))
     return {
         "changes": written.changes,
         "changes_a_second": round(written.rate, 1),

@@ -36,6 +36,14 @@ PLACES = {
 VECTORS = {"jobs.embedding": "title", "companies.embedding": "description", "resumes.embedding": "content"}
 
 
+def uproot(url: MysqlUrl) -> None:
+    """Take the spoilt rows out of MySQL: other traffic would look for its own among their ids."""
+    with closing(connect(url)) as connection, connection.cursor() as cursor:
+        for table in ROWS:
+            cursor.execute(f"DELETE FROM `{table}` WHERE id >= {FIRST}")
+        connection.commit()
+
+
 class Spoiler:
     """``number`` rows of each table are its own; each is spoilt once at most."""
 
@@ -58,13 +66,6 @@ class Spoiler:
                 insert = f"INSERT INTO `{table}` ({columns}) SELECT {values} FROM `{table}` ORDER BY id LIMIT 1"
                 for number in self._free[table]:
                     cursor.execute(insert, (number, number))
-            connection.commit()
-
-    def uproot(self) -> None:
-        """Take the rows out of MySQL: other traffic would look for its own among their ids."""
-        with closing(connect(MysqlUrl.parse(self._endpoints["mysql"]))) as connection, connection.cursor() as cursor:
-            for table in ROWS:
-                cursor.execute(f"DELETE FROM `{table}` WHERE id >= {FIRST}")
             connection.commit()
 
     def age(self, number: int) -> None:

@@ -5,13 +5,11 @@ import sqlite3
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator
-from contextlib import contextmanager
-from functools import partial
+from contextlib import closing, contextmanager
 from itertools import islice
 from pathlib import Path
 from urllib.parse import quote, unquote
 
-import aiosqlite
 import xxhash
 
 from changes.errors import Misconfigured, Rejected
@@ -76,7 +74,7 @@ class OpenFile:
     def connect(self, busy: float) -> None:
         """Raises `Transient` or `Misconfigured`."""
         if self._connection is None:
-            with _translated(self.path):
+            with translated(self.path):
                 self._connection = _connect(self.path, busy, True)
 
     def close(self) -> None:
@@ -147,17 +145,19 @@ class Files:
                 file.close()
 
 
-async def reading(path: Path, busy: float) -> aiosqlite.Connection:
-    """A connection that cannot write, and waits ``busy`` seconds for a lock; opened within a thread of its own.
+@contextmanager
+def reading(path: Path, busy: float) -> Iterator[sqlite3.Connection]:
+    """A connection that cannot write, and waits ``busy`` seconds for a lock.
 
-    Raises `Transient` or `Misconfigured`.
+    Raises `Transient` or `Misconfigured`, also for what SQLite raises within.
     """
-    with _translated(path):
-        return await aiosqlite.Connection(partial(_connect, path, busy, False), iter_chunk_size=256)
+    with translated(path), closing(_connect(path, busy, False)) as connection:
+        yield connection
 
 
 @contextmanager
-def _translated(path: Path) -> Iterator[None]:
+def translated(path: Path) -> Iterator[None]:
+    """Raises `Transient`, `Rejected` or `Misconfigured` for what SQLite and the disk raise."""
     try:
         yield
     except sqlite3.Error as error:

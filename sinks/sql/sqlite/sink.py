@@ -1,30 +1,27 @@
-"""The SQLite sink's I/O, over aiosqlite."""
+"""The SQLite sink's I/O: sqlite3 in threads of its own."""
 
 import asyncio
-import json
-import os
 import sqlite3
 import time
-from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager, contextmanager
-from itertools import chain
+from contextlib import contextmanager
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any, TypeVar
 
-import aiosqlite
-
 from changes.errors import Rejected, TailraceError
-from changes.key import Key, key_of
-from changes.record import APPLIED, STALE, BucketSum, Outcome, Record, StoredRow, StoredSums
+from changes.key import Key
+from changes.record import APPLIED, STALE, Outcome, Record, StoredRow, StoredSums
 from changes.schema import TableSchema
 from changes.target import Target
 from sinks.fold import fold
 from sinks.isolate import isolate
 from sinks.sql.sqlite import statements
-from sinks.sql.sqlite.errors import classify, classify_os
-from sinks.sql.sqlite.files import Files, OpenFile, check_version, make_folder, path_of, place_in, reading, walk
-from sinks.sql.sqlite.portion import Bound, bound_key, value_of
+from sinks.sql.sqlite.errors import classify_os
+from sinks.sql.sqlite.files import Files, OpenFile, check_version, make_folder, translated, walk
+from sinks.sql.sqlite.portion import Bound
+from sinks.sql.sqlite.reader import Pages, Reader, names
 from sinks.sql.table import Table, portions, table_of
 
 _EXPIRE_EVERY = 3600.0
@@ -38,9 +35,9 @@ class SqliteSink:
     """Any number of targets in one folder of files, each file's part of a batch one transaction.
 
     ``at_once`` threads write a file each, for most of the time a file takes is spent waiting for the disk; ``limit``
-    files stay open. Reading adds a thread for each walk. Another process's lock on a file is waited for ``busy``
-    seconds. ``clock`` gives seconds since 1970; a file's tombstones that have outlived ``tombstones_for`` go when it is
-    opened and hourly while it is open, so those of a file that nothing is written to stay.
+    files stay open. Another process's lock on a file is waited for ``busy`` seconds. ``clock`` gives seconds since
+    1970; a file's tombstones that have outlived ``tombstones_for`` go when it is opened and hourly while it is open, so
+    those of a file that nothing is written to stay.
     """
 
     def __init__(
@@ -53,11 +50,11 @@ class SqliteSink:
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._folder = Path(folder)
-        self._busy = busy
         self._clock = clock
         self._files = Files(self._folder, limit=limit, busy=busy)
         self._threads = ThreadPoolExecutor(at_once, thread_name_prefix="sqlite")
         self._at_once = at_once
+        self._reader = Reader(self._folder, busy)
         self._targets: dict[str, Target] = {}
 
     async def open(self, tables: Sequence[tuple[Target, TableSchema]]) -> None:
@@ -135,7 +132,7 @@ class SqliteSink:
 
     def _expire(self, connection: sqlite3.Connection, now: float) -> None:
         connection.execute(statements.SETUP)
-        if "gen" not in _names(connection, statements.SIDE_TABLE):
+        if "gen" not in names(connection, statements.SIDE_TABLE):
             connection.execute(statements.WIDEN_SETUP)
         if connection.execute(statements.ANY).fetchone():
             for target in self._targets.values():
@@ -144,46 +141,37 @@ class SqliteSink:
     async def read(
         self, target: Target, schema: TableSchema, wanted: Sequence[tuple[str, Key]]
     ) -> list[StoredRow | None]:
-        table = table_of(target, schema)
         stored: list[StoredRow | None] = [None] * len(wanted)
         places: dict[str, list[int]] = {}
         for index, (place, _) in enumerate(wanted):
             places.setdefault(place, []).append(index)
-        for place, indices in places.items():
-            path = path_of(self._folder, place)
-            if not os.path.exists(path):  # noqa: ASYNC240  a look at a local folder, as short as an await
-                continue
-            async with _reading(path, self._busy) as connection:
-                found = await _columns(connection, f"_tr_{table.target.place}")
-                keys = [bound_key(table, wanted[index][1].values) for index in indices] if found else []
-                for start, size, values in statements.pages(keys):
-                    text = statements.read(table, found, size)
-                    for number, *fields in await connection.execute_fetchall(text, values):
-                        stored[indices[start + number]] = _stored(table, schema, place, fields)
+        async for index, row in self._drawn(self._reader.found(table_of(target, schema), schema, wanted, places)):
+            stored[index] = row
         return stored
 
     async def rows(
         self, target: Target, schema: TableSchema, buckets: Collection[int] | None = None
     ) -> AsyncIterator[StoredRow]:
-        table = table_of(target, schema)
-        wanted = () if buckets is None else (json.dumps(list(buckets)),)
-        for path in walk(self._folder):
-            async with _reading(path, self._busy) as connection:
-                found = await _columns(connection, f"_tr_{table.target.place}")
-                if not found:
-                    continue
-                async with connection.execute(statements.scan(table, found, some=bool(wanted)), wanted) as cursor:
-                    async for fields in cursor:
-                        yield _stored(table, schema, place_in(path), fields)
+        async for row in self._drawn(self._reader.rows(table_of(target, schema), schema, buckets)):
+            yield row
+
+    async def _drawn(self, source: Generator[Result]) -> AsyncIterator[Result]:
+        """What a generator gives that waits for the disk."""
+        pages = Pages(source)
+        try:
+            while page := await self._in_thread(pages.next):
+                for one in page:
+                    yield one
+        finally:
+            await asyncio.to_thread(pages.close)
 
     async def sums(self, target: Target, schema: TableSchema, upto: int) -> StoredSums:
         """Each file as it is at one moment."""
         table = table_of(target, schema)
         found = StoredSums({}, {})
-        for path in walk(self._folder):
-            async with _reading(path, self._busy) as connection:
-                await connection.execute("BEGIN")
-                await _sum(connection, table, schema, upto, place_in(path), found)
+        paths = walk(self._folder)
+        while some := await self._in_thread(lambda: list(islice(paths, _FILES))):
+            await self._in_thread(self._reader.sum, some, table, schema, upto, found)
         return found
 
     async def close(self) -> None:
@@ -200,8 +188,8 @@ def _or_raise(answer: list[Outcome] | TailraceError) -> list[Outcome]:
 def _shape(file: OpenFile, table: Table) -> None:
     """Make or widen a file's table, within a transaction."""
     if table not in file.shaped:
-        found = _names(file.connection, f"_tr_{table.target.place}")
-        view = _names(file.connection, table.target.place)
+        found = names(file.connection, f"_tr_{table.target.place}")
+        view = names(file.connection, table.target.place)
         for statement in statements.plan(table, found, view):
             file.connection.execute(statement)
 
@@ -229,43 +217,11 @@ def _store(connection: sqlite3.Connection, part: Bound, now: int) -> list[int]:
     return [part.indices[index] for index in landing]
 
 
-async def _sum(
-    connection: aiosqlite.Connection, table: Table, schema: TableSchema, upto: int, place: str, found: StoredSums
-) -> None:
-    """Add what one file holds."""
-    if await _columns(connection, f"_tr_{table.target.place}"):
-        for bucket, *sums in await connection.execute_fetchall(statements.sums(table), (upto,)):
-            found.sums[bucket] = found.sums.get(bucket, BucketSum()) + BucketSum(*sums)
-        for *values, bucket in await connection.execute_fetchall(statements.beyond(table), (upto,)):
-            key = {column.name: value_of(column, value) for column, value in zip(table.key, values, strict=True)}
-            found.beyond[place, key_of(schema, key).canonical] = bucket
-    if await _columns(connection, statements.SIDE_TABLE):
-        wanted = (table.target.name, upto)
-        for grave, bucket in await connection.execute_fetchall(statements.BURIED_BEYOND, wanted):
-            found.beyond[place, grave] = bucket
-
-
-def _names(connection: sqlite3.Connection, name: str) -> list[str]:
-    """The columns of a table or view."""
-    return [column for (column,) in connection.execute(statements.COLUMNS, (name,))]
-
-
-async def _columns(connection: aiosqlite.Connection, name: str) -> list[str]:
-    """`_names` for a connection that reads."""
-    return [column for (column,) in await connection.execute_fetchall(statements.COLUMNS, (name,))]
-
-
-def _stored(table: Table, schema: TableSchema, place: str, fields: Iterable[Any]) -> StoredRow:
-    *values, position, high, low, mapping, generation = fields
-    row = {column.name: value_of(column, value) for column, value in zip(table.columns, values, strict=True)}
-    return StoredRow(key_of(schema, row), place, position, high << 32 | low, mapping, row, generation)
-
-
 @contextmanager
 def _transaction(file: OpenFile) -> Iterator[None]:
     """A transaction that holds the file's write lock from its start; rolled back unless all went well."""
     connection = file.connection
-    with _translated(file.path):
+    with translated(file.path):
         connection.execute("BEGIN IMMEDIATE")
         committed = False
         try:
@@ -275,22 +231,3 @@ def _transaction(file: OpenFile) -> Iterator[None]:
         finally:
             if not committed and connection.in_transaction:
                 connection.rollback()
-
-
-@asynccontextmanager
-async def _reading(path: Path, busy: float) -> AsyncIterator[aiosqlite.Connection]:
-    """A connection of its own, that cannot write."""
-    connection = await reading(path, busy)
-    try:
-        with _translated(path):
-            yield connection
-    finally:
-        await connection.close()
-
-
-@contextmanager
-def _translated(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except sqlite3.Error as error:
-        raise classify(str(path), getattr(error, "sqlite_errorcode", None), str(error)) from error
