@@ -22,6 +22,7 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
+from apart import TrafficApart
 from tampering import Spoiler, Where, uproot
 
 from audit.deep import Audited, Terms, check
@@ -32,7 +33,6 @@ from streams.mysql import MysqlUrl, connect
 from streams.watch import enrichment_of, lanes_of, wait
 from tailrace.declared import read_topology
 from tailrace.example.load import load
-from tailrace.example.traffic import Traffic
 from tailrace.pipeline import Pipeline
 from tailrace.stack import Stack
 
@@ -112,11 +112,10 @@ def under_traffic(
 ) -> dict[str, Any]:
     """Audits while writes go on; where what was made is among them, tamperings behind them."""
     rate = arguments.made_rate if derived else arguments.rate
-    traffic = Traffic(endpoints["mysql"], rate=rate, seed=3 if derived else 4, workers=arguments.workers)
     spoiler = Spoiler(endpoints, random.Random(7), arguments.tamperings)
     found: dict[str, Any] | None = None
-    traffic.start()
-    try:
+    seed = 3 if derived else 4
+    with TrafficApart(endpoints["mysql"], rate=rate, seed=seed, workers=arguments.workers) as traffic:
         if derived:
             spoiler.plant()  # behind the start: the traffic writes among the ids that it finds then
         audits = [figures(audited(topology, endpoints, derived=derived)) for _ in range(arguments.audits)]
@@ -127,8 +126,6 @@ def under_traffic(
             settle(topology, endpoints, 600, derived=True)
             traffic.resume()
             found = tampering(topology, endpoints, spoiler, arguments.tamperings)
-    finally:
-        traffic.stop()
     uproot(MysqlUrl.parse(endpoints["mysql"]))
     return {
         "changes": written.changes,
