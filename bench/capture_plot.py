@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Draws ``bench/capture.json`` as ``docs/capture.svg``; ``python -m bench.capture_plot``. Pure but for the two files."""
+"""Draws ``bench/capture.json`` as ``docs/capture.svg``; ``python -m bench.capture_plot``."""
 
 import json
 from html import escape
