@@ -39,10 +39,10 @@ class Checkpoint(msgspec.Struct, frozen=True):
 
 
 class SnapshotState(msgspec.Struct, frozen=True):
-    """How far the first fill of one table is: ``after`` is the key of the last row read, ``None`` before the first.
+    """How far the fill of one table is: ``after`` is the key of the last row read, ``None`` before the first.
 
     ``estimate`` is the server's own guess of the rows in all, for progress bars. ``derived`` is that of the request
-    that asked for the fill, if one did.
+    that asked for the fill, if one did. ``reason`` says in a word why the table is filled anew, "" for the first fill.
     """
 
     table: str
@@ -51,6 +51,7 @@ class SnapshotState(msgspec.Struct, frozen=True):
     after: list[bool | int | float | str | None] | None = None
     estimate: int = 0
     derived: str = ""
+    reason: str = ""
 
 
 class Positions(msgspec.Struct, frozen=True):

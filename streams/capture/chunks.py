@@ -86,6 +86,14 @@ class Chunks:
         """The stream wrote a change of ``key`` in transaction ``ordinal``."""
         self._filling.saw(table, key, ordinal)
 
+    def refill(self, table: str, reason: str) -> SnapshotState:
+        """Fill a table anew from its beginning, as of where the stream stands now; ``reason`` is for people.
+
+        The state is to be saved in the Kafka transaction that holds the stream up to here. A fill of the table that
+        is under way starts over, and what was read of it before joins no more.
+        """
+        return self._filling.refill(table, reason)
+
     def step(self, at: Standing) -> Joined | None:
         """Go on with what is to be read, without waiting for it; what may join now, if anything.
 
@@ -100,6 +108,9 @@ class Chunks:
             self._filling.arrived(chunk)
         due = self._filling.due(at.file, at.offset)
         if due is None:
+            return None
+        if self._filling.stale:
+            self._drop(at)
             return None
         moment = Moment(at.epoch, due.low, "", time.time_ns() // 1000, 0, at.file, at.offset)
         pending = self._filling.pending
@@ -130,7 +141,7 @@ class Chunks:
         if request is None:
             return self._done_with(pending, Joined())
         if request.rows is None:
-            return self._done_with(pending, Joined(state=self._filling.refill(request.table, request.derived)))
+            return self._done_with(pending, Joined(state=self._filling.refill(request.table, "asked", request.derived)))
         self._full, _ = self._describe(request.table)
         self._asked = list(_readable(self._plan, request))
         if not self._asked:
@@ -138,6 +149,13 @@ class Chunks:
         self._filling.pending = pending
         self._read_asked(at)
         return None
+
+    def _drop(self, at: Standing) -> None:
+        """What was read was read too early: rows that were asked for are read again, a fill begins anew."""
+        if self._filling.pending is not None:
+            self._read_asked(at)
+        else:
+            self._filling.dropped()
 
     def _read_asked(self, at: Standing) -> None:
         keys = tuple(dict.fromkeys(values for values, _ in self._asked))

@@ -22,6 +22,7 @@ class Filling:
     _changed: dict[bytes, int] = field(default_factory=dict)
     _table: str | None = None
     _chunk: Chunk | None = None
+    _stale: bool = False
 
     def next_table(self) -> str | None:
         """The table whose chunk is to be asked for now, or ``None`` where nothing is to do."""
@@ -39,11 +40,26 @@ class Filling:
         """Whether no chunk is under way."""
         return self._table is None
 
-    def refill(self, table: str, derived: str) -> SnapshotState:
-        """Fill a table anew from its beginning, for the request that asked for ``derived``; its state."""
+    def refill(self, table: str, reason: str, derived: str = "") -> SnapshotState:
+        """Fill a table anew from its beginning, for the request that asked for ``derived``; its state.
+
+        A chunk of it that is under way was read before: it does not join.
+        """
         before = self.states[table]
-        self.states[table] = msgspec.structs.replace(before, state="running", rows=0, after=None, derived=derived)
+        self.states[table] = msgspec.structs.replace(
+            before, state="running", rows=0, after=None, derived=derived, reason=reason
+        )
+        self._stale = self._stale or table == self._table
         return self.states[table]
+
+    @property
+    def stale(self) -> bool:
+        """Whether the table under way has been filled anew since its window was opened."""
+        return self._stale
+
+    def dropped(self) -> None:
+        """Close the window of a chunk that does not join."""
+        self._close()
 
     def answered(self) -> None:
         """Close the window of a request: the next one may come."""
@@ -55,6 +71,7 @@ class Filling:
         self._table = table
         self._changed = {}
         self._chunk = None
+        self._stale = False
 
     def saw(self, table: str, key: bytes, ordinal: int) -> None:
         """The stream wrote a change of ``key`` in transaction ``ordinal``."""
@@ -99,7 +116,7 @@ class Filling:
         return state
 
     def _close(self) -> None:
-        self._table, self._chunk, self._changed = None, None, {}
+        self._table, self._chunk, self._changed, self._stale = None, None, {}, False
 
     @property
     def running(self) -> bool:

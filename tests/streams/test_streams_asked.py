@@ -88,5 +88,5 @@ def test_a_requests_window_lets_only_unchanged_keys_through_and_then_closes() ->
 
 def test_a_whole_table_is_filled_anew() -> None:
     filling = Filling({"t": SnapshotState("t", "done", rows=9, after=[9], estimate=10)})
-    assert filling.refill("t", "") == SnapshotState("t", "running", estimate=10)
+    assert filling.refill("t", "asked") == SnapshotState("t", "running", estimate=10, reason="asked")
     assert filling.next_table() == "t"

@@ -243,3 +243,23 @@ def test_a_joined_chunk_moves_its_table_on_and_the_last_one_ends_it() -> None:
     assert filling.joined(chunk(last=None), 2) == SnapshotState("t", "done", 3, [2])
     assert not filling.running
     assert filling.next_table() is None
+
+
+def test_a_table_that_is_filled_anew_begins_again_and_the_chunk_under_way_does_not_join() -> None:
+    filling = Filling({"t": SnapshotState("t", "running", 4, [4])})
+    filling.open_window("t")
+    filling.arrived(chunk())
+    assert not filling.stale
+    assert filling.refill("t", "truncate") == SnapshotState("t", "running", reason="truncate")
+    assert filling.stale
+    filling.dropped()
+    assert filling.next_table() == "t"
+    filling.open_window("t")
+    assert not filling.stale
+
+
+def test_another_table_that_is_filled_anew_leaves_the_chunk_under_way() -> None:
+    filling = Filling({"a": SnapshotState("a", "done"), "t": SnapshotState("t", "running")})
+    filling.open_window("t")
+    filling.refill("a", "truncate")
+    assert not filling.stale
