@@ -39,19 +39,54 @@ class Checkpoint(msgspec.Struct, frozen=True):
 
 
 class SnapshotState(msgspec.Struct, frozen=True):
-    """How far the fill of one table is: ``after`` is the key of the last row read, ``None`` before the first.
+    """How far one fill is: of a whole table or, where ``id`` names the request that asked, of its rows ``where``.
 
-    ``estimate`` is the server's own guess of the rows in all, for progress bars. ``derived`` is that of the request
-    that asked for the fill, if one did. ``reason`` says in a word why the table is filled anew, "" for the first fill.
+    A whole table is ``running`` while its rows are read, ``sweeping`` while those that its topic still holds and MySQL
+    does not are told as deletes, and ``done``. ``after`` is the key of the last row read, ``None`` before the first;
+    ``mark`` where the topic's partitions that hold something ended when that was read, ``None`` before; what lies below
+    and was not told again is swept. ``rows`` were read so far, of about ``estimate``, of late ``rate`` in a second;
+    ``swept`` were deleted. ``derived`` is that of the request that asked for the fill, if one did. ``reason`` says in a
+    word why the table is filled anew, "" for the first fill. What is ``paused`` waits to be resumed.
     """
 
     table: str
-    state: Literal["running", "done"]
+    state: Literal["running", "sweeping", "done"]
     rows: int = 0
     after: list[bool | int | float | str | None] | None = None
     estimate: int = 0
     derived: str = ""
     reason: str = ""
+    mark: dict[int, int] | None = None
+    swept: int = 0
+    id: str = ""
+    where: str = ""
+    paused: bool = False
+    rate: float = 0.0
+
+    @property
+    def name(self) -> str:
+        """What it is kept under: the table, or with a request's id behind it."""
+        return f"{self.table}/{self.id}" if self.id else self.table
+
+
+ASKED = "asked"
+"""The reason of a fill that somebody asked for; every other one is needed for stores to be right."""
+
+
+def anew(state: SnapshotState, reason: str, derived: str = "") -> SnapshotState:
+    """The fill of a whole table from its beginning. What an unfinished one was for, this one is for too."""
+    open_ = state.state != "done"
+    needed = state.reason if open_ and reason == ASKED else reason
+    both = {state.derived if open_ else "", derived} - {""}
+    return SnapshotState(
+        state.table,
+        "running",
+        estimate=state.estimate,
+        derived=EVERY_ENRICHER if len(both) > 1 else "".join(both),
+        reason=needed,
+        paused=open_ and state.paused and reason != ASKED,
+        rate=state.rate,
+    )
 
 
 class Positions(msgspec.Struct, frozen=True):
@@ -132,8 +167,11 @@ class Asked(msgspec.Struct, frozen=True):
 class Request(msgspec.Struct, frozen=True):
     """One record of ``<version>.tailrace.requests``: rows that capture is asked to read again and to tell anew.
 
-    ``rows`` ``None`` asks for the whole table, which is then filled as for the first time. A row that MySQL does not
-    have is told as a delete. One request is answered in one Kafka transaction, so its sender bounds its size.
+    ``rows`` ``None`` asks for the whole table, which is then filled as for the first time and swept, or with ``where``
+    for the rows that fit this SQL predicate. A row that MySQL does not have is told as a delete. One request for rows
+    is answered in one Kafka transaction, so its sender bounds its size.
+
+    ``act`` asks for nothing to be read: the table's fills under way pause, resume, or stop where they are.
 
     ``derived`` names the enricher that is to tell again what it makes of these rows, `EVERY_ENRICHER` all of them; with
     none they do so only where a row says something new to them.
@@ -143,6 +181,8 @@ class Request(msgspec.Struct, frozen=True):
     table: str
     rows: list[Asked] | None
     derived: str = ""
+    where: str = ""
+    act: Literal["", "pause", "resume", "stop"] = ""
 
 
 EVERY_ENRICHER = "*"

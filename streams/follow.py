@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
@@ -20,9 +21,12 @@ class Span:
 
 
 class Follower:
-    """One change topic, followed. Blocking; raises `Transient` where Kafka cannot be reached."""
+    """One change topic, followed. Blocking; raises `Transient` where Kafka cannot be reached.
 
-    def __init__(self, url: KafkaUrl, version: str, topic: str) -> None:
+    ``settings`` are librdkafka's, with ``_`` for ``.``.
+    """
+
+    def __init__(self, url: KafkaUrl, version: str, topic: str, **settings: Any) -> None:
         self._topic = topic
         self._consumer = Consumer(
             url.config(
@@ -32,6 +36,7 @@ class Follower:
                 isolation_level="read_committed",
                 auto_offset_reset="error",
                 fetch_wait_max_ms=10,
+                **settings,
             )
         )
         self._at: dict[int, int] = {}

@@ -65,7 +65,10 @@ def committed_ordinal(url: MysqlUrl) -> int:
 
 
 class PositionsTail:
-    """The positions topic, followed. Blocking; not safe for several threads."""
+    """The positions topic, followed. Blocking; not safe for several threads.
+
+    ``snapshots`` are the fills by name, as of when all requests below the offset ``snapshots_behind`` were answered.
+    """
 
     def __init__(self, url: KafkaUrl, version: str) -> None:
         self._topic = internal_topic(version, "positions")
@@ -81,6 +84,7 @@ class PositionsTail:
         self.last: Positions | None = None
         self.ends: Offsets = {}
         self.snapshots: Mapping[str, SnapshotState] = {}
+        self.snapshots_behind = -1
         self._whole = False
 
     def poll(self, timeout: float) -> int:
@@ -111,7 +115,7 @@ class PositionsTail:
             self.ends = fold(self.ends, record)
             self.last = record
         if record.full:
-            self.snapshots = record.snapshots
+            self.snapshots, self.snapshots_behind = record.snapshots, record.requests
 
     def close(self) -> None:
         self._consumer.close()
@@ -229,7 +233,7 @@ def _look(
         tail.poll(0.05)
         if tail.last is None:
             return before
-        filling = [name for name, state in tail.snapshots.items() if state.state == "running"]
+        filling = [name for name, state in tail.snapshots.items() if state.state != "done" and not state.id]
         captured = tail.last.ordinal >= wanted and bool(tail.snapshots)
         if not captured or filling:
             return Waited(wanted, tail.last.position, before.waiting, filling, captured)

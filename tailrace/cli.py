@@ -13,6 +13,7 @@ from tailrace.commands.epoch import epoch
 from tailrace.commands.reenrich import reenrich
 from tailrace.commands.run import run
 from tailrace.commands.search import search
+from tailrace.commands.snapshot import snapshot
 from tailrace.commands.status import status
 from tailrace.commands.tap import tap
 from tailrace.commands.trace import trace
@@ -31,7 +32,7 @@ def cli() -> None:
     """
 
 
-for command in (demo, stack, validate, run, wait, status, tap, trace, check, reenrich, search, epoch, bench):
+for command in (demo, stack, validate, run, wait, status, tap, trace, check, snapshot, reenrich, search, epoch, bench):
     cli.add_command(command)
 
 

@@ -138,7 +138,9 @@ class Topology:
         elif tuple(table.key) != key:
             found.append(
                 self.problem(
-                    f"the primary key of `{table.table}` is ({', '.join(key)}), not ({', '.join(table.key)})",
+                    f"the primary key of `{table.table}` is ({', '.join(key)}), not ({', '.join(table.key)}): declare "
+                    f"`key: [{', '.join(key)}]`, or ALTER TABLE `{table.table}` DROP PRIMARY KEY, "
+                    f"ADD PRIMARY KEY ({', '.join(table.key)})",
                     *here,
                     "key",
                 )

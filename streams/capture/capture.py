@@ -20,6 +20,7 @@ from streams.capture.batch import Batch, Beginning, Read
 from streams.capture.chunks import Chunks, Standing
 from streams.capture.emit import LARGEST_MESSAGE, Message, TablePlan
 from streams.capture.engine import engine_of, native_module, reader_of
+from streams.capture.filling import begun
 from streams.capture.journal import Journal, start_of
 from streams.capture.layouts import Layouts
 from streams.capture.queue import BatchQueue
@@ -30,7 +31,7 @@ from streams.capture.standby import stand_by
 from streams.capture.sums import Told
 from streams.describe import collations_of
 from streams.kafka import KafkaUrl, ensure_topics
-from streams.mysql import Connection, MysqlUrl, session
+from streams.mysql import MysqlUrl, session
 from streams.preflight import Flavour, preflight
 from streams.topics import topic_specs
 
@@ -93,7 +94,6 @@ class Capture:
             self._mariadb = Flavour.of(connection).mariadb
             collations: Collations = collations_of(connection)
             now = executed(connection, mariadb=self._mariadb)
-            estimates = self._estimates(connection)
         if checkpoint is None:
             checkpoint = start_of(str(now), 0, position.snapshot(0, now.ordinal), "", 0)
         kind = MariadbGtids if self._mariadb else MysqlGtids
@@ -107,14 +107,15 @@ class Capture:
         self._position = int(checkpoint.position)
         self._file, self._offset = checkpoint.file, checkpoint.offset
         self._partial = checkpoint.partial
-        filling = {
-            table: states.get(table) or SnapshotState(table, "running", estimate=estimates.get(table, 0))
-            for table in self._topology.tables
-        }
+        filling, undeclared = begun(states, self._topology.tables)
+        for state in undeclared:
+            self._journal.forget_snapshot(state)
         for state in filling.values():
             self._counting.filling(state)
         inbox = RequestReader(self._kafka, self._version, checkpoint.requests)
-        self._chunks = Chunks(self._topology, self._version, self._mysql, inbox, filling, checkpoint.requests)
+        self._chunks = Chunks(
+            self._topology, self._version, self._mysql, self._kafka, inbox, filling, checkpoint.requests
+        )
         self._layouts = Layouts(self._topology, self._version, collations)
         beginning = Beginning(
             self._executed.copy(), self._epoch, self._position, self._file, self._offset, checkpoint.partial
@@ -135,17 +136,10 @@ class Capture:
         finally:
             queue.close()
             source.close()
+            self._chunks.close()
             inbox.close()
             self._counting.close()
             thread.join(timeout=5)
-
-    def _estimates(self, connection: Connection) -> dict[str, int]:
-        with connection.cursor() as cursor:
-            cursor.execute(
-                "SELECT TABLE_NAME, TABLE_ROWS FROM information_schema.TABLES WHERE TABLE_SCHEMA = %s",
-                (self._database,),
-            )
-            return {str(name): int(rows or 0) for name, rows in cursor.fetchall()}
 
     def _loop(self, queue: BatchQueue) -> None:
         while not self._stop.is_set():
@@ -190,6 +184,7 @@ class Capture:
             now_ms=time.time_ns() // 1_000_000,
             snapshots=self._chunks.states,
         )
+        self._chunks.settled()
         self._bytes = 0
         self._committed_at = time.monotonic()
 
@@ -286,9 +281,9 @@ class Capture:
         if joined.plan is not None:
             self._write(joined.messages, joined.plan)
             self._rows_written += joined.rows
-        if joined.state is not None:
-            self._journal.save_snapshot(joined.state)
-            self._counting.filling(joined.state)
+        for state in joined.states:
+            self._journal.save_snapshot(state)
+            self._counting.filling(state)
 
 
 def replica_id(version: str) -> int:

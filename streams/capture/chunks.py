@@ -1,23 +1,24 @@
-"""What is read beside the stream and joined to it: first fills, and the rows that requests ask for."""
+"""What is read beside the stream and joined to it: fills, sweeps, and the rows that requests ask for."""
 
 import logging
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
-from changes.canonical import Value
-from changes.errors import Misconfigured
 from changes.gtid import MariadbGtids, MysqlGtids
-from changes.key import key_json
-from changes.progress import Asked, Request, SnapshotState
-from changes.schema import TableSchema
+from changes.progress import ASKED, Request, SnapshotState
 from changes.topology import Topology
-from streams.capture.emit import Message, Moment, TablePlan, asked_key, asked_messages, asking, snapshot_message
-from streams.capture.filling import CHUNK_ROWS, Filling
+from streams.capture.asked import AskedRows
+from streams.capture.emit import Message, TablePlan
+from streams.capture.filling import Filling
+from streams.capture.reader import ChunkReader
 from streams.capture.requests import Pending, RequestReader
-from streams.capture.snapshot import Chunk, ChunkReader, ChunkRequest
-from streams.describe import tables_of
-from streams.mysql import MysqlUrl, session
+from streams.capture.snapshot import Altered, Chunk, ChunkRequest, Refused, Source
+from streams.capture.sweep import Sweep, last_published, topic_ends
+from streams.capture.tables import Tables
+from streams.kafka import KafkaUrl
+from streams.mysql import MysqlUrl
 
 log = logging.getLogger(__name__)
 
@@ -39,13 +40,13 @@ class Standing:
 class Joined:
     """What joins the stream now, to be written in one Kafka transaction with `Chunks.requests`.
 
-    ``state`` is to be saved too, where there is one; ``rows`` says how many rows the messages tell.
+    ``states`` are to be saved too; ``rows`` says how many rows the messages tell.
     """
 
     plan: TablePlan | None = None
-    messages: list[Message] = field(default_factory=list)
+    messages: Sequence[Message] = ()
     rows: int = 0
-    state: SnapshotState | None = None
+    states: Sequence[SnapshotState] = field(default_factory=list)
 
 
 class Chunks:
@@ -56,17 +57,20 @@ class Chunks:
         topology: Topology,
         version: str,
         mysql: MysqlUrl,
+        kafka: KafkaUrl,
         inbox: RequestReader,
         states: dict[str, SnapshotState],
         requests: int,
     ) -> None:
         self.requests = requests
-        self._topology, self._version, self._mysql = topology, version, mysql
+        self._topology, self._version, self._kafka = topology, version, kafka
         self._inbox = inbox
         self._filling = Filling(states)
-        self._reader = ChunkReader(mysql)
+        tables = Tables(topology, version, partial(last_published, kafka, version))
+        self._reader = ChunkReader(mysql, Source(tables, partial(topic_ends, kafka, version)))
         self._look_at = 0.0
-        self._asked: list[tuple[tuple[Value, ...], Asked]] = []
+        self._asked: AskedRows | None = None
+        self._sweep: Sweep | None = None
 
     @property
     def states(self) -> Mapping[str, SnapshotState]:
@@ -86,11 +90,17 @@ class Chunks:
         """The stream wrote a change of ``key`` in transaction ``ordinal``."""
         self._filling.saw(table, key, ordinal)
 
+    def settled(self) -> None:
+        """To be called behind every Kafka transaction that was committed."""
+        self._filling.settled()
+
     def refill(self, table: str, reason: str) -> SnapshotState:
-        """Fill a table anew from its beginning, as of where the stream stands now; ``reason`` is for people.
+        """Fill a table anew from its beginning, as of where the stream stands now, and sweep it; ``reason`` is for
+        people.
 
         The state is to be saved in the Kafka transaction that holds the stream up to here. A fill of the table that
-        is under way starts over, and what was read of it before joins no more.
+        is under way starts over, and what was read of it before joins no more. Behind the fill, each key that the
+        table's topic held before and that it did not tell again is told as MySQL has it then: mostly as a delete.
         """
         return self._filling.refill(table, reason)
 
@@ -103,134 +113,169 @@ class Chunks:
             answered = self._next(at)
             if answered is not None:
                 return answered
-        chunk = self._reader.answer()
-        if chunk is not None:
-            self._filling.arrived(chunk)
+        found = self._reader.answer()
+        if isinstance(found, Altered):
+            self._again(at)
+        elif isinstance(found, Refused):
+            return self._refused(found)
+        elif found is not None:
+            self._filling.arrived(found)
         due = self._filling.due(at.file, at.offset)
         if due is None:
             return None
         if self._filling.stale:
-            self._drop(at)
+            self._again(at)
             return None
-        moment = Moment(at.epoch, due.low, "", time.time_ns() // 1000, 0, at.file, at.offset)
-        pending = self._filling.pending
-        return self._join(due, moment) if pending is None else self._answer(due, moment, pending, at)
+        if self._filling.pending is not None:
+            return self._answer(due, self._filling.pending, at)
+        sweeping = self._filling.states[self._filling.under_way].state == "sweeping"
+        return self._swept(due) if sweeping else self._join(due)
+
+    def close(self) -> None:
+        self._reader.close()
+        self._end_sweep()
+
+    # -- asking ---------------------------------------------------------------------------------------------------
 
     def _next(self, at: Standing) -> Joined | None:
-        """Ask for the next chunk, requests before first fills; what needs no reading is answered at once."""
+        """Ask for the next chunk, requests before fills; what needs no reading is answered at once."""
         now = time.monotonic()
         if now >= self._look_at:
             pending = self._inbox.next()
             if pending is not None:
                 return self._accept(pending, at)
             self._look_at = now + REQUESTS_SECONDS
-        table = self._filling.next_table()
-        if table is not None:
-            schema, key = self._describe(table)
-            after = self._filling.states[table].after
-            self._filling.open_window(table)
-            after_key = None if after is None else tuple(after)
-            self._reader.ask(ChunkRequest(schema, key, after_key, CHUNK_ROWS, at.executed.copy()))
+        if self._sweep is not None and not self._belongs(self._sweep):
+            self._end_sweep()
+        name = self._filling.next_fill(self._sweepable)
+        if name is not None:
+            self._ask_fill(self._filling.states[name], at)
         return None
 
-    def _accept(self, pending: Pending, at: Standing) -> Joined | None:
-        request = pending.request
-        if request is not None and request.table not in self._filling.states:
-            log.error("request %s is left out: table `%s` is not captured", request.id, request.table)
-            request = None
-        if request is None:
-            return self._done_with(pending, Joined())
-        if request.rows is None:
-            return self._done_with(pending, Joined(state=self._filling.refill(request.table, "asked", request.derived)))
-        self._full, _ = self._describe(request.table)
-        self._asked = list(_readable(self._plan, request))
-        if not self._asked:
-            return self._done_with(pending, Joined())
-        self._filling.pending = pending
-        self._read_asked(at)
-        return None
+    def _ask_fill(self, state: SnapshotState, at: Standing) -> None:
+        self._filling.open_window(state.table, state.name)
+        request = ChunkRequest(state.table, at.executed.copy(), at.epoch, wanted=self._sweep)
+        if state.state == "running":
+            request = ChunkRequest(
+                state.table,
+                at.executed.copy(),
+                at.epoch,
+                None if state.after is None else tuple(state.after),
+                self._filling.limit(state.name),
+                state.where,
+                state.derived,
+                "" if state.mark is not None or state.id else self._topology.topic(self._version, state.table),
+            )
+        self._reader.ask(request)
 
-    def _drop(self, at: Standing) -> None:
-        """What was read was read too early: rows that were asked for are read again, a fill begins anew."""
+    def _again(self, at: Standing) -> None:
+        """What was read does not count: rows that were asked for are read again, a fill goes on as it stands."""
         if self._filling.pending is not None:
             self._read_asked(at)
         else:
             self._filling.dropped()
 
     def _read_asked(self, at: Standing) -> None:
-        keys = tuple(dict.fromkeys(values for values, _ in self._asked))
-        self._filling.open_window(self._full.table)
-        self._reader.ask(ChunkRequest(self._full, self._plan.schema.key, None, len(keys), at.executed.copy(), keys))
+        if self._asked is not None:
+            table = self._asked.request.table
+            self._filling.open_window(table)
+            self._reader.ask(ChunkRequest(table, at.executed.copy(), at.epoch, wanted=self._asked))
+
+    # -- requests -------------------------------------------------------------------------------------------------
+
+    def _accept(self, pending: Pending, at: Standing) -> Joined | None:
+        request = pending.request
+        if request is None or request.table not in self._topology.tables:
+            if request is not None:
+                log.error("request %s is left out: table `%s` is not captured", request.id, request.table)
+            return self._done_with(pending, Joined())
+        if request.rows is None:
+            return self._done_with(pending, Joined(states=self._fills(request)))
+        if not request.rows:
+            return self._done_with(pending, Joined())
+        self._filling.pending, self._asked = pending, AskedRows(request)
+        self._read_asked(at)
+        return None
+
+    def _fills(self, request: Request) -> list[SnapshotState]:
+        table = request.table
+        if request.act in {"pause", "resume"}:
+            return self._filling.paused(table, paused=request.act == "pause")
+        if request.act == "stop":
+            return self._filling.stopped(table)
+        if not request.where:
+            return [self._filling.refill(table, ASKED, request.derived)]
+        state = SnapshotState(
+            table, "running", derived=request.derived, reason=ASKED, id=request.id, where=request.where
+        )
+        return [self._filling.add(state)]
 
     def _done_with(self, pending: Pending, joined: Joined) -> Joined:
         self.requests = pending.offset + 1
         self._look_at = 0.0
         return joined
 
-    def _describe(self, table: str) -> tuple[TableSchema, tuple[str, ...]]:
-        """Look at the table as it is now; its whole schema and its primary key."""
-        database = self._topology.database(self._version)
-        with session(self._mysql) as connection:
-            described = tables_of(connection, database, [table])
-        if table not in described:
-            raise Misconfigured(f"table `{table}` vanished from `{database}` while it was being read")
-        schema, key = described[table]
-        declared = self._topology.tables[table]
-        self._plan = TablePlan.of(
-            self._version,
-            self._topology.topic(self._version, table),
-            schema,
-            tuple(declared.key),
-            frozenset(declared.columns.drop),
-        )
-        return schema, key
-
-    def _join(self, chunk: Chunk, moment: Moment) -> Joined:
-        plan = self._plan
-        keyed: Iterator[tuple[bytes, Mapping[str, Value]]] = ((key_json(plan.schema, row), row) for row in chunk.rows)
-        now_ms = moment.committed_us // 1000
-        derived = self._filling.states[chunk.table].derived
-        messages = [
-            snapshot_message(plan, row, moment, now_ms, derived) for row in self._filling.surviving(chunk, keyed)
-        ]
-        state = self._filling.joined(chunk, len(messages))
-        if state.state == "done":
-            log.info("table `%s` is filled: %d rows", state.table, state.rows)
-        return Joined(plan, messages, len(messages), state)
-
-    def _answer(self, chunk: Chunk, moment: Moment, pending: Pending, at: Standing) -> Joined:
-        """The rows that a request asked for, and deletes of those that MySQL does not have.
-
-        What changed meanwhile the stream has told already. But it said nothing of what else was asked, so where
-        something was such a row is read once more.
-        """
-        plan = self._plan
-        rows = {key_json(plan.schema, row): row for row in chunk.rows}
-        messages: list[Message] = []
-        derived = "" if pending.request is None else pending.request.derived
-        again: list[tuple[tuple[Value, ...], Asked]] = []
-        for values, asked in self._asked:
-            key = key_json(plan.schema, dict(zip(plan.schema.key, values, strict=True)))
-            if self._filling.unchanged(chunk, key):
-                told = asked_messages(plan, values, asked.hint, rows.get(key), moment, moment.committed_us // 1000)
-                ask = f"{derived}/{asked.chunk}" if asked.chunk >= 0 else derived
-                messages += (asking(message, ask, asked.over) for message in told)
-            elif derived or asked.over:
-                again.append((values, asked))
-        rows_told = len(self._asked) - len(again)
-        if again:
-            self._asked = again
-            self._read_asked(at)
-            return Joined(plan, messages, rows_told)
-        log.info("a request for rows of `%s` was answered", plan.schema.table)
+    def _answer(self, chunk: Chunk, pending: Pending, at: Standing) -> Joined:
+        """The rows that a request asked for, and deletes of those that MySQL does not have."""
+        asked, messages = self._asked, list[Message]()
+        if asked is not None and chunk.plan is not None:
+            messages = list(asked.told(chunk, chunk.plan, partial(self._filling.unchanged, chunk)))
+            if asked.left:
+                self._read_asked(at)
+                return _joined(chunk, messages)
+        log.info("a request for rows of `%s` was answered", chunk.table)
         self._filling.answered()
-        return self._done_with(pending, Joined(plan, messages, rows_told))
+        return self._done_with(pending, _joined(chunk, messages))
+
+    # -- fills and sweeps -----------------------------------------------------------------------------------------
+
+    def _join(self, chunk: Chunk) -> Joined:
+        messages = list(self._filling.surviving(chunk))
+        state = self._filling.joined(chunk, time.monotonic())
+        if state.state != "running":
+            log.info("table `%s` is filled%s: %d rows", state.table, " in part" if state.id else "", state.rows)
+        return _joined(chunk, messages, [state])
+
+    def _swept(self, chunk: Chunk) -> Joined:
+        sweep, messages = self._sweep, list[Message]()
+        if sweep is not None and chunk.plan is not None:
+            messages = list(sweep.told(chunk, chunk.plan, partial(self._filling.unchanged, chunk)))
+        ended = sweep is None or sweep.ended or chunk.plan is None
+        deleted = sum(message.value is None for message in messages)
+        state = self._filling.swept(deleted, ended=ended)
+        if sweep is not None:
+            sweep.go_on()
+        if ended:
+            log.info("table `%s` is swept: %d rows were there no more", state.table, state.swept)
+        return _joined(chunk, messages, [state])
+
+    def _refused(self, found: Refused) -> Joined:
+        name = self._filling.under_way
+        log.error("the snapshot `%s` ends, for MySQL refuses its predicate: %s", name, found.reason)
+        ended = self._filling.given_up(name)
+        return Joined(states=[ended] if ended is not None else [])
+
+    def _sweepable(self, name: str) -> bool:
+        """Whether the sweep of that fill can go on; begins it where none is under way."""
+        if self._sweep is None:
+            state = self._filling.states[name]
+            topic = self._topology.topic(self._version, state.table)
+            self._sweep = Sweep(self._kafka, self._version, topic, name, state.mark or {})
+            self._sweep.start()
+        return self._sweep.name == name and self._sweep.ready
+
+    def _belongs(self, sweep: Sweep) -> bool:
+        state = self._filling.states.get(sweep.name)
+        if state is None or state.state != "sweeping" or state.paused:
+            return False
+        return (state.mark or {}) == sweep.mark
+
+    def _end_sweep(self) -> None:
+        if self._sweep is not None:
+            self._sweep.close()
+            self._sweep = None
 
 
-def _readable(plan: TablePlan, request: Request) -> Iterator[tuple[tuple[Value, ...], Asked]]:
-    """The rows that a request asks for, by key; one whose key is none of the table's is left out."""
-    for asked in request.rows or ():
-        try:
-            yield asked_key(plan, asked.key), asked
-        except ValueError as error:
-            log.error("request %s: the key %s is left out: %s", request.id, asked.key, error)
+def _joined(chunk: Chunk, messages: Sequence[Message], states: Sequence[SnapshotState] = ()) -> Joined:
+    rows = sum(message.value is not None for message in messages)
+    return Joined(chunk.plan, messages, rows, states) if chunk.plan is not None else Joined(states=states)

@@ -84,7 +84,7 @@ class Journal:
                 checkpoint = msgspec.json.decode(value, type=Checkpoint)
             else:
                 state = msgspec.json.decode(value, type=SnapshotState)
-                snapshots[state.table] = state
+                snapshots[state.name] = state
         published = {_text(message.key()) for message in read_topic(self._url, self._schemas)}
         self._ends = read_ends(self._url, self._version)
         return checkpoint, snapshots, published
@@ -136,8 +136,14 @@ class Journal:
         self._produce(self._schemas, name.encode(), msgspec.json.encode(schema), [])
 
     def save_snapshot(self, state: SnapshotState) -> None:
-        key = f"snapshot:{state.table}".encode()
-        self._produce(self._checkpoints, key, msgspec.json.encode(state), [])
+        """How far a fill is; of one that somebody asked for in part nothing stays once it is done."""
+        if state.id and state.state == "done":
+            self.forget_snapshot(state)
+        else:
+            self._produce(self._checkpoints, f"snapshot:{state.name}".encode(), msgspec.json.encode(state), [])
+
+    def forget_snapshot(self, state: SnapshotState) -> None:
+        self._produce(self._checkpoints, f"snapshot:{state.name}".encode(), None, [])
 
     def save_sums(self, records: Iterable[tuple[str, bytes]]) -> None:
         for key, value in records:

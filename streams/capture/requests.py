@@ -76,9 +76,21 @@ class RequestReader:
 
 def send(url: KafkaUrl, version: str, table: str, rows: Sequence[Asked] | None, derived: str = "") -> int:
     """Ask capture for rows of a table, or for all, and with ``derived`` enrichment for what is made of them; the offset
-    of the last request. Returns once Kafka has it.
+    of the last request. See `ask`."""
+    parts = [None] if rows is None else [rows[at : at + ROWS_A_REQUEST] for at in range(0, len(rows), ROWS_A_REQUEST)]
+    asked = [Request(new_id(), table, None if part is None else list(part), derived) for part in parts]
+    return max(ask(url, version, asked))
 
-    Raises `Transient` where Kafka did not take it: what it did take will be answered all the same.
+
+def new_id() -> str:
+    """A name that no other request has."""
+    return uuid.uuid4().hex
+
+
+def ask(url: KafkaUrl, version: str, requests: Sequence[Request]) -> list[int]:
+    """Send requests, at least one, to capture; their offsets. Returns once Kafka has them.
+
+    Raises `Transient` where Kafka did not take them all: those that it did take will be answered all the same.
     """
     producer = Producer(url.config(enable_idempotence=True, partitioner="murmur2_random"))
     topic = internal_topic(version, "requests")
@@ -91,13 +103,12 @@ def send(url: KafkaUrl, version: str, table: str, rows: Sequence[Asked] | None, 
         else:
             offsets.append(message.offset() or 0)
 
-    parts = [None] if rows is None else [rows[at : at + ROWS_A_REQUEST] for at in range(0, len(rows), ROWS_A_REQUEST)]
-    for part in parts:
-        request = Request(uuid.uuid4().hex, table, None if part is None else list(part), derived)
-        producer.produce(topic, key=table.encode(), value=msgspec.json.encode(request), on_delivery=delivered)
-    left = producer.flush(OPERATION_SECONDS)
+    for request in requests:
+        value = msgspec.json.encode(request)
+        producer.produce(topic, key=request.table.encode(), value=value, on_delivery=delivered)
+    producer.flush(OPERATION_SECONDS)
     if failed:
         raise classified(failed[0], "sending a request")
-    if left or not offsets:
+    if len(offsets) != len(requests):
         raise Transient(f"Kafka did not take the request within {OPERATION_SECONDS:.0f} s")
-    return max(offsets)
+    return offsets

@@ -128,7 +128,7 @@ class Counting:
 
     def filling(self, state: SnapshotState) -> None:
         """A table that is filled anew is counted anew too."""
-        if state.state == "running":
+        if state.state == "running" and not state.id:
             self._ledger.forget(state.table)
 
     def due(self) -> list[tuple[str, bytes]]:

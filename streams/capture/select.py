@@ -1,7 +1,9 @@
 """The statements that read rows of a captured table, and their values in the envelope's forms: pure."""
 
 import base64
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from decimal import Decimal
 from typing import Any
 
 from pymysql.converters import conversions
@@ -14,29 +16,37 @@ TEXT_PROTOCOL: dict[Any, Any] = {key: value for key, value in conversions.items(
 """pymysql's converters of arguments, and none of results: values stay as the server wrote them."""
 
 
-def _quoted(name: str) -> str:
+def quoted(name: str) -> str:
     return "`" + name.replace("`", "``") + "`"
 
 
 def select_after(
-    schema: TableSchema, key: tuple[str, ...], after: tuple[Value, ...] | None, limit: int | None
+    schema: TableSchema,
+    key: tuple[str, ...],
+    after: tuple[Value, ...] | None,
+    limit: int | None,
+    where: str = "",
 ) -> tuple[str, list[Any]]:
-    """The statement for the rows behind ``after`` in key order, and its arguments.
+    """The statement for the rows behind ``after`` in key order, of those that fit ``where``, and its arguments.
 
     A row comparison ``(a, b) > (x, y)`` would not use the index, so it is written out. ``limit`` ``None``: all.
     """
     sql = _select(schema)
     arguments: list[Any] = []
+    conditions = [_predicate(where)] if where else []
     if after is not None:
         branches = []
         for depth in range(len(key)):
-            terms = [f"{_quoted(name)} = %s" for name in key[:depth]] + [f"{_quoted(key[depth])} > %s"]
+            terms = [f"{quoted(name)} = %s" for name in key[:depth]] + [f"{quoted(key[depth])} > %s"]
             branches.append("(" + " AND ".join(terms) + ")")
             arguments += [
-                _argument(schema.column(name), value) for name, value in zip(key, after[: depth + 1], strict=False)
+                _ordered(schema.column(name), value) for name, value in zip(key, after[: depth + 1], strict=False)
             ]
-        sql += " WHERE " + " OR ".join(branches)
-    sql += " ORDER BY " + ", ".join(_quoted(name) for name in key)
+        behind = " OR ".join(branches)
+        conditions.append(f"({behind})" if where else behind)
+    if conditions:
+        sql += " WHERE " + " AND ".join(conditions)
+    sql += " ORDER BY " + ", ".join(quoted(name) for name in key)
     return (sql if limit is None else f"{sql} LIMIT {limit}"), arguments
 
 
@@ -45,7 +55,7 @@ def select_keys(schema: TableSchema, key: tuple[str, ...], wanted: Sequence[Sequ
 
     MySQL compares text keys by their collation, so that it may find rows of other keys too: for the caller to sift.
     """
-    names = ", ".join(_quoted(name) for name in key)
+    names = ", ".join(quoted(name) for name in key)
     marks = ", ".join(["%s"] * len(key))
     one = marks if len(key) == 1 else f"({marks})"
     arguments = [
@@ -53,6 +63,18 @@ def select_keys(schema: TableSchema, key: tuple[str, ...], wanted: Sequence[Sequ
     ]
     where = names if len(key) == 1 else f"({names})"
     return f"{_select(schema)} WHERE {where} IN ({', '.join([one] * len(wanted))})", arguments
+
+
+def explain(schema: TableSchema, where: str) -> str:
+    """The statement by which the server guesses how many rows fit; it takes an empty list of arguments."""
+    table = f"{quoted(schema.database)}.{quoted(schema.table)}"
+    rest = f" WHERE {_predicate(where)}" if where else ""
+    return f"EXPLAIN FORMAT=TRADITIONAL SELECT * FROM {table}{rest}"  # noqa: S608 - names are quoted
+
+
+def _predicate(where: str) -> str:
+    """Whatever it ends with, what follows it counts; the driver takes ``%`` for the place of an argument."""
+    return "(" + where.replace("%", "%%") + "\n)"
 
 
 def rows_of(schema: TableSchema, fetched: Iterable[Sequence[Any]]) -> Iterator[dict[str, Value]]:
@@ -64,22 +86,38 @@ def rows_of(schema: TableSchema, fetched: Iterable[Sequence[Any]]) -> Iterator[d
 
 def _select(schema: TableSchema) -> str:
     columns = ", ".join(_selected(column) for column in schema.columns)
-    return f"SELECT {columns} FROM {_quoted(schema.database)}.{_quoted(schema.table)}"  # noqa: S608 - names are quoted
+    return f"SELECT {columns} FROM {quoted(schema.database)}.{quoted(schema.table)}"  # noqa: S608 - names are quoted
 
 
 def _selected(column: Column) -> str:
     """FLOAT prints fewer digits than it holds, its double does not; the driver takes VECTOR for text unless told."""
-    name = _quoted(column.name)
+    name = quoted(column.name)
     as_ = {"float": "DOUBLE", "vector": "BINARY"}.get(column.base_type)
     return f"CAST({name} AS {as_})" if as_ else name
 
 
 def _argument(column: Column, value: Value) -> Any:
     if column.kind is Kind.BYTES and isinstance(value, str):
-        return base64.b64decode(value)
+        data = base64.b64decode(value)
+        return int.from_bytes(data, "little") if column.base_type == "bit" else data
+    if column.kind is Kind.DECIMAL and isinstance(value, str):
+        return Decimal(value)  # a text would be compared as a double, and so with 15 digits
     if column.kind in {Kind.DATETIME, Kind.TIMESTAMP, Kind.DATE, Kind.TIME} and isinstance(value, str):
         return value.rstrip("Z").replace("T", " ")
     return value
+
+
+def _ordered(column: Column, value: Value) -> Any:
+    """`_argument`, for comparing in the order that ``ORDER BY`` has: ENUM and SET go by number, not by name."""
+    if column.base_type in {"enum", "set"} and isinstance(value, str):
+        members = [name.replace("''", "'") for name in _MEMBER.findall(column.type)]
+        if column.base_type == "enum":
+            return members.index(value) + 1 if value else 0
+        return sum(1 << members.index(name) for name in value.split(",") if name)
+    return _argument(column, value)
+
+
+_MEMBER = re.compile(r"'((?:[^']|'')*)'")
 
 
 def reader_of(column: Column) -> Callable[[Any], Value]:

@@ -9,65 +9,187 @@ The order of things is what makes a chunk safe to put into the stream:
    change that the chunk can have seen was logged before that.
 4. Once the stream has passed the high watermark, the loop writes the chunk's rows, except those whose keys changed
    after the low watermark; their position is the end of the low watermark's last transaction.
+
+The table's definition is read before all this and behind it. Where it has changed the chunk counts for nothing: so no
+DDL stands between what was read and the place of the stream where it joins.
 """
 
-import threading
 import time
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Protocol
 
 import pymysql
-from pymysql.cursors import Cursor
+from pymysql.constants import ER
+from pymysql.cursors import Cursor, SSCursor
 
 from changes.canonical import Value
 from changes.errors import Transient
 from changes.gtid import MariadbGtids, MysqlGtids
+from changes.key import key_json
 from changes.schema import TableSchema
-from streams.capture.select import TEXT_PROTOCOL, rows_of, select_after, select_keys
-from streams.mysql import Connection, MysqlUrl, session
+from streams.capture.emit import Message, Moment, TablePlan, snapshot_message
+from streams.capture.select import explain, rows_of, select_after, select_keys
+from streams.capture.tables import Layout, Tables
+from streams.mysql import Connection
 
 CATCH_UP_SECONDS = 30
+CHUNK_ROWS = 2000
+CHUNK_BYTES = 4 << 20
+"""Bytes of values with which a chunk ends."""
+
+_ALTERED = {ER.NO_SUCH_TABLE, ER.BAD_FIELD_ERROR, ER.TABLE_DEF_CHANGED}
+"""What a statement gets that names a table as it was, the last of them in a view."""
+_PASSING = {ER.CON_COUNT_ERROR, ER.SERVER_SHUTDOWN, ER.LOCK_WAIT_TIMEOUT, ER.LOCK_DEADLOCK, ER.QUERY_INTERRUPTED}
+_CLIENTS = range(2000, 3000)
+"""Errors that the driver itself numbers: of the connection, not of the statement."""
+
+
+class Wanted(Protocol):
+    """Rows to be read by their keys."""
+
+    def keys(self, plan: TablePlan) -> Sequence[tuple[Value, ...]]:
+        """Their keys; called in the reader's thread."""
 
 
 @dataclass(frozen=True)
 class ChunkRequest:
-    """``after`` is the key of the row before the chunk's first, in envelope form; ``seen`` what the stream has read.
+    """What is to be read of a table: rows that are ``wanted``, or those behind ``after`` that fit ``where``.
 
-    With ``keys`` the chunk is the rows of those keys, at least one, and maybe some that only compare equal to them.
+    ``after`` is the key of the row before the chunk's first, in envelope form; ``seen`` what the stream has read.
+    ``topic`` names the table's where it is to be told where that ends, before anything is read. ``derived`` goes with
+    the records.
     """
 
-    schema: TableSchema
-    key: tuple[str, ...]
-    after: tuple[Value, ...] | None
-    limit: int
+    table: str
     seen: MysqlGtids | MariadbGtids
-    keys: tuple[tuple[Value, ...], ...] | None = None
+    epoch: int
+    after: tuple[Value, ...] | None = None
+    limit: int = CHUNK_ROWS
+    where: str = ""
+    derived: str = ""
+    topic: str = ""
+    wanted: Wanted | None = None
 
 
 @dataclass(frozen=True)
 class Chunk:
-    """Rows hold every column of the table. ``last`` is the key to go on after, ``None`` where the table ends here."""
+    """``messages`` tell the rows behind ``after``; rows that were wanted stand in ``rows`` by their Kafka key, and with
+    them maybe some that only compare equal. ``moment`` is where they stand in the history.
+
+    ``last`` is the key to go on after, ``None`` where the table ends here. ``plan`` is ``None`` where there is no table
+    and never was one. ``estimate`` is of the rows in all, where the chunk is the first, and then ``mark`` as in
+    `changes.progress.SnapshotState`.
+    """
 
     table: str
-    rows: list[dict[str, Value]]
-    low: int
+    messages: Sequence[Message]
+    moment: Moment
     file: str
     offset: int
     last: tuple[Value, ...] | None
+    plan: TablePlan | None = None
+    rows: dict[bytes, dict[str, Value]] = field(default_factory=dict)
+    read: int = 0
+    estimate: int | None = None
+    mark: dict[int, int] | None = None
+
+    @property
+    def low(self) -> int:
+        """The ordinal of the last transaction that the chunk has seen for sure."""
+        return self.moment.ordinal
 
 
-def read_chunk(connection: Connection, request: ChunkRequest) -> Chunk:
+@dataclass(frozen=True)
+class Altered:
+    """The table was altered while it was read: the chunk is to be read again."""
+
+
+@dataclass(frozen=True)
+class Refused:
+    """The server refuses the predicate."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where chunks come from; ``ends`` says where the partitions of a topic end that hold something."""
+
+    tables: Tables
+    ends: Callable[[str], dict[int, int]]
+
+
+def read_chunk(connection: Connection, source: Source, request: ChunkRequest) -> Chunk | Altered | Refused:
     """One chunk with its watermarks. Raises `Transient` where the server does not catch up with its own binlog."""
+    mark = source.ends(request.topic) if request.topic else None
+    layout = source.tables.layout(connection, request.table)
+    plan = source.tables.gone(request.table) if layout is None else layout.plan
+    keys = () if request.wanted is None or plan is None else tuple(dict.fromkeys(request.wanted.keys(plan)))
+    guess = None
     with connection.cursor() as cursor:
         low = _low_watermark(cursor, request.seen).ordinal
-        if request.keys is None:
-            cursor.execute(*select_after(request.schema, request.key, request.after, request.limit))
-        else:
-            cursor.execute(*select_keys(request.schema, request.key, request.keys))
-        rows = list(rows_of(request.schema, cursor.fetchall()))
+        try:
+            rows, whole = ([], True) if layout is None else _rows(connection, layout, request, keys)
+            if layout is not None and request.wanted is None and request.after is None:
+                guess = estimate(cursor, layout.full, request.where)
+        except pymysql.err.MySQLError as error:
+            if error.args[0] in _ALTERED and source.tables.definition(connection, request.table) != _definition(layout):
+                return Altered()
+            if request.where and error.args[0] not in _PASSING and error.args[0] not in _CLIENTS:
+                return Refused(str(error.args[-1]))
+            raise
         file, offset = binlog_end(cursor)
-    complete = request.keys is not None or len(rows) < request.limit
-    last = None if complete else tuple(rows[-1][name] for name in request.key)
-    return Chunk(request.schema.table, rows, low, file, offset, last)
+        if isinstance(request.seen, MariadbGtids):
+            cursor.execute("ROLLBACK")
+    if source.tables.definition(connection, request.table) != _definition(layout):
+        return Altered()
+    moment = Moment(request.epoch, low, "", time.time_ns() // 1000, 0, file, offset)
+    chunk = Chunk(request.table, (), moment, file, offset, None, plan, estimate=guess, mark=mark)
+    return chunk if plan is None else _told(chunk, plan, rows, request, whole=whole)
+
+
+def _definition(layout: Layout | None) -> str:
+    return "" if layout is None else layout.definition
+
+
+def _rows(
+    connection: Connection, layout: Layout, request: ChunkRequest, keys: Sequence[tuple[Value, ...]]
+) -> tuple[list[dict[str, Value]], bool]:
+    """The rows, and whether there are no more behind them."""
+    full, key = layout.full, layout.plan.schema.key
+    if request.wanted is not None:
+        with connection.cursor() as cursor:
+            if keys:
+                cursor.execute(*select_keys(full, key, keys))
+            return list(rows_of(full, cursor.fetchall())), True
+    rows: list[dict[str, Value]] = []
+    size = 0
+    with connection.cursor(SSCursor) as cursor:
+        cursor.execute(*select_after(full, key, request.after, request.limit, request.where))
+        for values in cursor:
+            rows += rows_of(full, (values,))
+            size += sum(len(value) for value in values if value is not None)
+            if size >= CHUNK_BYTES:
+                return rows, False
+    return rows, len(rows) < request.limit
+
+
+def _told(chunk: Chunk, plan: TablePlan, rows: list[dict[str, Value]], request: ChunkRequest, *, whole: bool) -> Chunk:
+    if request.wanted is not None:
+        return replace(chunk, rows={key_json(plan.schema, row): row for row in rows}, read=len(rows))
+    moment, now_ms = chunk.moment, chunk.moment.committed_us // 1000
+    messages = [snapshot_message(plan, row, moment, now_ms, request.derived) for row in rows]
+    last = None if whole else tuple(rows[-1][name] for name in plan.schema.key)
+    return replace(chunk, messages=messages, last=last, read=len(rows))
+
+
+def estimate(cursor: Cursor, full: TableSchema, where: str = "") -> int:
+    """The server's guess of the rows that fit. Raises what the server says of the predicate."""
+    cursor.execute(explain(full, where), ())
+    names = [str(column[0]).lower() for column in cursor.description or ()]
+    row = dict(zip(names, cursor.fetchone() or (), strict=False))
+    return round(int(row.get("rows") or 0) * float(row.get("filtered") or 100) / 100)
 
 
 def _low_watermark(cursor: Cursor, seen: MysqlGtids | MariadbGtids) -> MysqlGtids | MariadbGtids:
@@ -130,33 +252,3 @@ def binlog_end(cursor: Cursor) -> tuple[str, int]:
     if row is None:
         raise Transient("the server does not say where its binlog ends")
     return str(row[0]), int(row[1])
-
-
-class ChunkReader:
-    """One chunk at a time in a thread of its own, so that a slow SELECT never holds up the stream."""
-
-    def __init__(self, url: MysqlUrl) -> None:
-        self._url = url
-        self._thread: threading.Thread | None = None
-        self._result: Chunk | Exception | None = None
-
-    def ask(self, request: ChunkRequest) -> None:
-        self._result = None
-        self._thread = threading.Thread(target=self._read, args=(request,), name="snapshot", daemon=True)
-        self._thread.start()
-
-    def answer(self) -> Chunk | None:
-        """The chunk asked for once it is there. Raises what reading it raised."""
-        if self._thread is None or self._thread.is_alive():
-            return None
-        self._thread = None
-        if isinstance(self._result, Exception):
-            raise self._result
-        return self._result
-
-    def _read(self, request: ChunkRequest) -> None:
-        try:
-            with session(self._url, conv=TEXT_PROTOCOL) as connection:
-                self._result = read_chunk(connection, request)
-        except Exception as error:  # noqa: BLE001 - not swallowed: `answer` raises it in the thread that can act
-            self._result = error

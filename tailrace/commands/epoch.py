@@ -3,9 +3,8 @@
 from pathlib import Path
 
 import click
-import msgspec
 
-from changes.progress import SnapshotState
+from changes.progress import SnapshotState, anew
 from streams.capture.capture import raised
 from streams.capture.journal import Journal
 from streams.capture.snapshot import executed
@@ -44,9 +43,10 @@ def raise_(topics: Path, version: str | None) -> None:
             return
         fresh = raised(checkpoint, str(now), now.ordinal)
         begun: dict[str, SnapshotState] = {}
-        for table, state in states.items():
-            begun[table] = msgspec.structs.replace(state, state="running", rows=0, after=None)
-            journal.save_snapshot(begun[table])
+        for state in states.values():
+            if not state.id:
+                begun[state.table] = anew(state, "epoch")
+                journal.save_snapshot(begun[state.table])
         journal.commit(fresh, ordinal=now.ordinal, rows=0, source_ms=0, now_ms=0, snapshots=begun)
     finally:
         journal.close()

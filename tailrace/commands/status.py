@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from rich.table import Table
 
 from changes.errors import Misconfigured, Transient
 from changes.topology import Topology
+from streams.fills import Fill, fill_of, in_words
 from streams.kafka import KafkaUrl
 from streams.mysql import MysqlUrl
 from streams.watch import GroupOffsets, LaneId, PositionsTail, behind, committed_ordinal, lanes_of
@@ -68,11 +70,7 @@ def _capture(
         "state": report.get("state", "down"),
         "reason": report.get("reason", ""),
         "engine": report.get("engine", ""),
-        "filling": {
-            name: {"rows": one.rows, "estimate": one.estimate}
-            for name, one in tail.snapshots.items()
-            if one.state == "running"
-        },
+        "filling": {name: asdict(fill_of(one)) for name, one in tail.snapshots.items() if one.state != "done"},
     }
     if last is None or time.time() * 1000 - last.at_ms > STALE_SECONDS * 1000:
         return result
@@ -134,8 +132,8 @@ def table_of(version: str, found: Mapping[str, Any]) -> Table:
     title = f"{version}: capture {capture['state']}, {_seconds(capture['lag_s'])} behind"
     if capture.get("engine"):
         title += f", its reader is {capture['engine']}"
-    for name, fill in capture.get("filling", {}).items():
-        title += f"\nfilling {name}: {fill['rows']} of about {fill['estimate']} rows"
+    for fill in capture.get("filling", {}).values():
+        title += f"\n{in_words(Fill(**fill))}"
     table = Table("sink", "tier", "state", "behind", "waiting", "applied", "stale", "parked", "p50", "p99", title=title)
     for lane in found["lanes"]:
         state = f"{lane['state']}: {lane['reason']}" if lane.get("reason") else lane["state"]

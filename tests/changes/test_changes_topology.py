@@ -280,12 +280,18 @@ def test_a_table_without_a_primary_key_is_told_with_the_statement_that_mends_it(
 
 
 def test_another_primary_key_is_told_with_both() -> None:
-    assert checked(JOBS, ("id", "title")) == ["topics.yaml:7: the primary key of `jobs` is (id, title), not (id)"]
+    assert checked(JOBS, ("id", "title")) == [
+        "topics.yaml:7: the primary key of `jobs` is (id, title), not (id): declare `key: [id, title]`, "
+        "or ALTER TABLE `jobs` DROP PRIMARY KEY, ADD PRIMARY KEY (id)"
+    ]
 
 
 def test_the_order_of_a_primary_key_matters() -> None:
     notes = TableSchema("d", "notes", (Column("a", Kind.TEXT, "text"), Column("b", Kind.TEXT, "text")), ())
-    assert checked(notes, ("b", "a")) == ["topics.yaml:17: the primary key of `notes` is (b, a), not (a, b)"]
+    assert checked(notes, ("b", "a")) == [
+        "topics.yaml:17: the primary key of `notes` is (b, a), not (a, b): declare `key: [b, a]`, "
+        "or ALTER TABLE `notes` DROP PRIMARY KEY, ADD PRIMARY KEY (a, b)"
+    ]
 
 
 def test_a_column_that_the_table_lacks_is_told_wherever_it_is_named() -> None:

@@ -77,16 +77,17 @@ def test_a_requests_window_lets_only_unchanged_keys_through_and_then_closes() ->
     filling = Filling({"t": SnapshotState("t", "running")})
     filling.pending = Pending(3, Request("x", "t", [Asked([1])]))
     filling.open_window("t")
-    assert filling.next_table() is None
+    assert filling.next_fill() is None
     filling.saw("t", b"1", 41)
     filling.saw("t", b"2", 43)
-    chunk = Chunk("t", [], 42, "bin.000001", 100, None)
+    chunk = Chunk("t", [], MOMENT, "bin.000001", 100, None)
     assert [filling.unchanged(chunk, key) for key in (b"1", b"2", b"3")] == [True, False, True]
     filling.answered()
-    assert (filling.idle, filling.pending, filling.next_table()) == (True, None, "t")
+    assert (filling.idle, filling.pending, filling.next_fill()) == (True, None, "t")
 
 
 def test_a_whole_table_is_filled_anew() -> None:
     filling = Filling({"t": SnapshotState("t", "done", rows=9, after=[9], estimate=10)})
     assert filling.refill("t", "asked") == SnapshotState("t", "running", estimate=10, reason="asked")
-    assert filling.next_table() == "t"
+    filling.settled()
+    assert filling.next_fill() == "t"

@@ -1,189 +1,103 @@
 """The first fill beside a stream that goes on: no older row after a newer change, and nothing missing at the end."""
 
-from dataclasses import dataclass, field
-
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from streams_fills import Emitted, Machine
 
 from changes import position
-from changes.canonical import Value
-from changes.progress import SnapshotState
-from streams.capture.filling import Filling
-from streams.capture.snapshot import Chunk
-
-LIMIT = 2
-BYTES_A_TRANSACTION = 100
-
-
-@dataclass
-class Server:
-    """A table's history. ``logged`` transactions stand in the binlog, the first ``visible`` of them can be read."""
-
-    rows: dict[int, int]  # key → ordinal of the transaction that wrote it
-    logged: list[tuple[int, bool]] = field(default_factory=list)  # (key, deleted)
-    visible: int = 0
-
-    def state(self, upto: int) -> dict[int, int]:
-        state = dict(self.rows)
-        for ordinal, (key, deleted) in enumerate(self.logged[:upto], 1):
-            if deleted:
-                state.pop(key, None)
-            else:
-                state[key] = ordinal
-        return state
-
-
-@dataclass
-class Emitted:
-    """One record: the version of the row that it tells, or ``None`` for a delete."""
-
-    key: int
-    at: int
-    version: int | None
-
-
-class Machine:
-    """The capture loop and its chunk reader, one step at a time."""
-
-    def __init__(self, rows: dict[int, int]) -> None:
-        self.server = Server(rows)
-        self.filling = Filling({"t": SnapshotState("t", "running")})
-        self.log: list[Emitted] = []
-        self.read = 0
-        self.reader: str = "idle"
-        self.seen = self.low = 0
-        self.selected: list[tuple[int, int]] = []
-
-    def commit(self, key: int, deleted: bool) -> None:
-        self.server.logged.append((key, deleted))
-
-    def show(self) -> None:
-        """A transaction is logged, and may be sent, before it is visible."""
-        self.server.visible = min(self.server.visible + 1, len(self.server.logged))
-
-    def stream(self) -> None:
-        if self.read < len(self.server.logged):
-            key, deleted = self.server.logged[self.read]
-            self.read += 1
-            at = position.pack(0, self.read, 0)
-            self.log.append(Emitted(key, at, None if deleted else self.read))
-            self.filling.saw("t", b"%d" % key, self.read)
-        self.join()
-
-    def chunk(self) -> None:
-        """The next step of the reader: ask, wait and low watermark, select, high watermark."""
-        if self.reader == "idle":
-            if self.filling.next_table() is not None:
-                self.filling.open_window("t")
-                self.seen, self.reader = self.read, "asked"
-        elif self.reader == "asked":
-            if self.server.visible >= self.seen:
-                self.low, self.reader = self.server.visible, "low"
-        elif self.reader == "low":
-            after = self.filling.states["t"].after
-            visible = sorted(self.server.state(self.server.visible).items())
-            self.selected = [row for row in visible if after is None or row[0] > int(after[0] or 0)][:LIMIT]
-            self.reader = "selected"
-        elif self.reader == "selected":
-            last = (self.selected[-1][0],) if len(self.selected) == LIMIT else None
-            rows: list[dict[str, Value]] = [{"id": key, "version": version} for key, version in self.selected]
-            end = len(self.server.logged) * BYTES_A_TRANSACTION
-            self.filling.arrived(Chunk("t", rows, self.low, "bin.000001", end, last))
-            self.reader = "arrived"
-        self.join()
-
-    def join(self) -> None:
-        chunk = self.filling.due("bin.000001", self.read * BYTES_A_TRANSACTION)
-        if chunk is None:
-            return
-        keyed = ((b"%d" % int(str(row["id"])), row) for row in chunk.rows)
-        survivors = list(self.filling.surviving(chunk, keyed))
-        at = position.snapshot(0, chunk.low)
-        self.log += [Emitted(int(str(row["id"])), at, int(str(row["version"]))) for row in survivors]
-        self.filling.joined(chunk, len(survivors))
-        self.reader = "idle"
-
-    def finish(self) -> None:
-        """No more commits: everything becomes visible, is streamed and filled."""
-        for _ in range(200):
-            self.show()
-            self.stream()
-            self.chunk()
-        assert not self.filling.running
-
+from changes.envelope import Headers
+from changes.progress import ASKED, SnapshotState
+from streams.capture.emit import Message, Moment
+from streams.capture.filling import Filling, begun
+from streams.capture.snapshot import CHUNK_ROWS, Chunk
 
 keys = st.integers(0, 5)
-steps = st.lists(
-    st.one_of(
-        st.tuples(st.just("commit"), keys, st.booleans()),
-        st.tuples(st.just("show"), keys, st.booleans()),
-        st.tuples(st.just("stream"), keys, st.booleans()),
-        st.tuples(st.just("chunk"), keys, st.booleans()),
-        st.tuples(st.just("chunk"), keys, st.booleans()),
-    ),
-    max_size=60,
-)
+CALM = ("rest", "write", "delete", "show", "stream", "chunk", "chunk", "commit")
+WILD = (*CALM, "rest", "truncate", "crash", "lose", "refill", "ask", "pause", "resume", "stop", "alter")
 
 
-def run(rows: set[int], moves: list[tuple[str, int, bool]]) -> Machine:
-    machine = Machine(dict.fromkeys(rows, 0))
-    for what, key, deleted in moves:
-        if what == "commit":
-            machine.commit(key, deleted)
-        else:
-            {"show": machine.show, "stream": machine.stream, "chunk": machine.chunk}[what]()
+def moves(names: tuple[str, ...]) -> st.SearchStrategy[list[tuple[str, int]]]:
+    return st.lists(st.tuples(st.sampled_from(names), keys), max_size=60)
+
+
+def run(rows: set[int], steps: list[tuple[str, int]]) -> Machine:
+    machine = Machine(rows)
+    for name, key in steps:
+        getattr(machine, name)(key)
     machine.finish()
     return machine
 
 
-@given(st.sets(keys), steps)
-@settings(max_examples=200)
+UNCOMMITTED = [(name, 0) for name in ("write", "truncate", "show", "show", "stream", "stream", "chunk")]
+"""The table is emptied in the Kafka transaction of the row's change, and read again before that is committed."""
+
+
+@given(st.sets(keys), st.one_of(moves(CALM), moves(WILD)))
+@example(set(), UNCOMMITTED)
+@settings(max_examples=300)
 def test_whatever_the_interleaving_the_last_record_of_every_key_is_its_row(
-    rows: set[int], moves: list[tuple[str, int, bool]]
+    rows: set[int], steps: list[tuple[str, int]]
 ) -> None:
-    machine = run(rows, moves)
+    machine = run(rows, steps)
     last = {record.key: record.version for record in machine.log}
-    alive = {key: version for key, version in last.items() if version is not None}
-    assert alive == machine.server.state(len(machine.server.logged))
+    assert {key: version for key, version in last.items() if version is not None} == machine.truth
 
 
-@given(st.sets(keys), steps)
+@given(st.sets(keys), st.one_of(moves(CALM), moves(WILD)))
 @settings(max_examples=200)
 def test_whatever_the_interleaving_a_store_guarded_by_position_ends_as_the_source(
-    rows: set[int], moves: list[tuple[str, int, bool]]
+    rows: set[int], steps: list[tuple[str, int]]
 ) -> None:
-    machine = run(rows, moves)
+    machine = run(rows, steps)
     store: dict[int, Emitted] = {}
     for record in machine.log:
         if record.key not in store or store[record.key].at <= record.at:
             store[record.key] = record
-    alive = {key: record.version for key, record in store.items() if record.version is not None}
-    assert alive == machine.server.state(len(machine.server.logged))
+    assert {key: one.version for key, one in store.items() if one.version is not None} == machine.truth
 
 
-@given(st.sets(keys), steps)
+@given(st.sets(keys), moves((*CALM, "crash", "refill", "ask", "pause", "resume", "stop", "alter")))
 @settings(max_examples=200)
 def test_no_row_of_a_chunk_stands_behind_a_newer_change_of_its_key(
-    rows: set[int], moves: list[tuple[str, int, bool]]
+    rows: set[int], steps: list[tuple[str, int]]
 ) -> None:
     newest: dict[int, int] = {}
-    for record in run(rows, moves).log:
-        _, ordinal, row = position.unpack(record.at)
-        if row == position.SNAPSHOT_ROW:
-            assert record.version is not None
+    for record in run(rows, steps).log:
+        if not record.snapshot:
+            newest[record.key] = position.unpack(record.at)[1]
+        elif record.version is not None:
             assert newest.get(record.key, 0) <= record.version
-        else:
-            newest[record.key] = ordinal
 
 
-def chunk(*, low: int = 5, file: str = "bin.000009", offset: int = 100, last: tuple[int] | None = (2,)) -> Chunk:
-    return Chunk("t", [{"id": 1}, {"id": 2}], low, file, offset, last)
+@given(st.sets(keys), moves((*CALM, "refill", "ask", "alter")))
+@settings(max_examples=200)
+def test_where_rows_are_told_of_by_events_alone_a_sweep_deletes_nothing(
+    rows: set[int], steps: list[tuple[str, int]]
+) -> None:
+    machine = run(rows, steps)
+    assert not [one for one in machine.log if one.snapshot and one.version is None]
 
 
-def opened() -> Filling:
-    filling = Filling({"t": SnapshotState("t", "running")})
-    filling.open_window("t")
+def message(key: int) -> Message:
+    return Message("t", b"%d" % key, b"{}", Headers(0, 0, ""))
+
+
+def chunk(
+    *,
+    low: int = 5,
+    file: str = "bin.000009",
+    offset: int = 100,
+    last: tuple[int] | None = (2,),
+    mark: dict[int, int] | None = None,
+) -> Chunk:
+    moment = Moment(0, low, "", 0, 0, file, offset)
+    return Chunk("t", [message(1), message(2)], moment, file, offset, last, read=2, mark=mark)
+
+
+def opened(state: SnapshotState | None = None) -> Filling:
+    filling = Filling({"t": state or SnapshotState("t", "running", mark={})})
+    filling.open_window("t", "t")
     return filling
 
 
@@ -203,63 +117,132 @@ def test_a_chunk_is_due_once_the_stream_has_passed_its_high_watermark(file: str,
     assert (filling.due(file, offset) is not None) == due
 
 
-def survivors(filling: Filling) -> list[object]:
-    return [row["id"] for row in filling.surviving(chunk(), iter([(b"1", {"id": 1}), (b"2", {"id": 2})]))]
+def survivors(filling: Filling) -> list[bytes]:
+    return [one.key for one in filling.surviving(chunk())]
 
 
 def test_a_key_that_changed_behind_the_low_watermark_is_dropped_and_its_neighbour_stays() -> None:
     filling = opened()
     filling.saw("t", b"1", 6)
-    assert survivors(filling) == [2]
+    assert survivors(filling) == [b"2"]
 
 
 def test_a_key_that_changed_before_the_low_watermark_stays() -> None:
     filling = opened()
     filling.saw("t", b"1", 5)
-    assert survivors(filling) == [1, 2]
+    assert survivors(filling) == [b"1", b"2"]
 
 
 def test_changes_of_other_tables_and_of_earlier_windows_mean_nothing() -> None:
     filling = opened()
     filling.saw("t", b"1", 6)
-    filling.open_window("t")
+    filling.open_window("t", "t")
     filling.saw("other", b"2", 6)
-    assert survivors(filling) == [1, 2]
+    assert survivors(filling) == [b"1", b"2"]
 
 
-def test_one_chunk_is_under_way_at_a_time() -> None:
-    filling = Filling({"a": SnapshotState("a", "running"), "t": SnapshotState("t", "running")})
-    assert filling.next_table() == "a"
-    filling.open_window("a")
-    assert filling.next_table() is None
+def test_one_chunk_is_under_way_at_a_time_and_fills_take_turns() -> None:
+    filling = Filling({name: SnapshotState(name, "running", mark={}) for name in ("a", "t")})
+    assert filling.next_fill() == "a"
+    filling.open_window("a", "a")
+    assert filling.next_fill() is None
+    filling.dropped()
+    assert filling.next_fill() == "t"
 
 
-def test_a_joined_chunk_moves_its_table_on_and_the_last_one_ends_it() -> None:
+def test_a_joined_chunk_moves_its_fill_on_and_the_last_one_ends_it() -> None:
     filling = opened()
     filling.arrived(chunk())
-    assert filling.joined(chunk(), 1) == SnapshotState("t", "running", 1, [2])
+    assert filling.joined(chunk(), 1.0) == SnapshotState("t", "running", 2, [2], mark={})
     assert filling.due("bin.000010", 4) is None
-    filling.open_window("t")
-    assert filling.joined(chunk(last=None), 2) == SnapshotState("t", "done", 3, [2])
+    filling.open_window("t", "t")
+    assert filling.joined(chunk(last=None), 2.0) == SnapshotState("t", "done", 4, [2], mark={}, rate=2.0)
     assert not filling.running
-    assert filling.next_table() is None
+    assert filling.next_fill() is None
+
+
+def test_a_table_whose_topic_held_something_is_swept_behind_its_fill() -> None:
+    filling = opened(SnapshotState("t", "running"))
+    state = filling.joined(chunk(last=None, mark={0: 7}), 1.0)
+    assert (state.state, state.mark) == ("sweeping", {0: 7})
+    assert filling.next_fill(lambda _: False) is None
+    filling.open_window("t", "t")
+    assert filling.swept(3, ended=False).state == "sweeping"
+    filling.open_window("t", "t")
+    state = filling.swept(1, ended=True)
+    assert (state.state, state.swept, state.mark) == ("done", 4, None)
 
 
 def test_a_table_that_is_filled_anew_begins_again_and_the_chunk_under_way_does_not_join() -> None:
-    filling = Filling({"t": SnapshotState("t", "running", 4, [4])})
-    filling.open_window("t")
+    filling = opened(SnapshotState("t", "running", 4, [4], mark={0: 7}))
     filling.arrived(chunk())
     assert not filling.stale
     assert filling.refill("t", "truncate") == SnapshotState("t", "running", reason="truncate")
     assert filling.stale
     filling.dropped()
-    assert filling.next_table() == "t"
-    filling.open_window("t")
+    assert filling.next_fill() is None
+    filling.settled()
+    assert filling.next_fill() == "t"
+    filling.open_window("t", "t")
     assert not filling.stale
 
 
 def test_another_table_that_is_filled_anew_leaves_the_chunk_under_way() -> None:
     filling = Filling({"a": SnapshotState("a", "done"), "t": SnapshotState("t", "running")})
-    filling.open_window("t")
+    filling.open_window("t", "t")
     filling.refill("a", "truncate")
     assert not filling.stale
+
+
+def test_a_fill_that_stores_need_stays_one_when_somebody_asks_for_it_too() -> None:
+    filling = Filling({"t": SnapshotState("t", "done")})
+    assert filling.refill("t", "truncate").reason == "truncate"
+    assert filling.refill("t", ASKED, "embedding").reason == "truncate"
+    assert filling.stopped("t") == []
+    assert filling.refill("t", "drop") == SnapshotState("t", "running", reason="drop", derived="embedding")
+    assert filling.refill("t", ASKED, "analysis").derived == "*"
+
+
+def test_what_was_asked_for_can_be_stopped_and_a_part_leaves_nothing() -> None:
+    filling = Filling({"t": SnapshotState("t", "done")})
+    filling.refill("t", ASKED)
+    part = filling.add(SnapshotState("t", "running", id="x", where="id > 4", reason=ASKED))
+    assert [state.name for state in filling.stopped("t")] == ["t", "t/x"]
+    assert filling.states == {"t": SnapshotState("t", "done", reason=ASKED)}
+    assert part.name == "t/x"
+
+
+def test_a_part_is_filled_beside_its_table_and_never_swept() -> None:
+    filling = Filling({"t": SnapshotState("t", "done")})
+    filling.add(SnapshotState("t", "running", id="x", where="id > 4"))
+    assert filling.next_fill() == "t/x"
+    filling.open_window("t", "t/x")
+    assert filling.joined(chunk(last=None), 1.0).state == "done"
+    assert list(filling.states) == ["t"]
+
+
+def test_a_paused_fill_waits_and_goes_on_where_it_stood() -> None:
+    filling = Filling({"t": SnapshotState("t", "running", 2, [2], mark={})})
+    (paused,) = filling.paused("t", paused=True)
+    assert (paused.paused, paused.after, filling.next_fill(), filling.running) == (True, [2], None, False)
+    assert filling.paused("t", paused=True) == []
+    (resumed,) = filling.paused("t", paused=False)
+    assert (resumed.after, filling.next_fill()) == ([2], "t")
+
+
+def test_a_chunk_that_was_full_of_bytes_makes_the_next_one_smaller() -> None:
+    filling = opened()
+    assert filling.limit("t") == CHUNK_ROWS
+    filling.joined(chunk(), 1.0)
+    assert filling.limit("t") == 3
+
+
+def test_a_table_that_is_declared_no_more_is_forgotten_with_its_parts() -> None:
+    kept, part, gone = (
+        SnapshotState("t", "done"),
+        SnapshotState("t", "running", id="x", where="id > 4"),
+        SnapshotState("old", "done"),
+    )
+    fills, forgotten = begun({state.name: state for state in (kept, part, gone)}, ["t", "fresh"])
+    assert fills == {"t": kept, "t/x": part, "fresh": SnapshotState("fresh", "running")}
+    assert forgotten == [gone]

@@ -1,10 +1,12 @@
 """The statement for the rows behind a key, and values of the text protocol in envelope form."""
 
+from decimal import Decimal
+
 import pytest
 
 from changes.canonical import Value
 from changes.schema import Column, Kind, TableSchema, kind_of
-from streams.capture.select import reader_of, select_after
+from streams.capture.select import explain, reader_of, select_after
 from streams.describe import binlog_type, captured
 
 
@@ -64,7 +66,11 @@ def test_names_are_quoted() -> None:
         ("date", "2026-01-02Z", "2026-01-02"),
         ("time", "-01:02:03Z", "-01:02:03"),
         ("varchar(9)", "TZ", "TZ"),
-        ("decimal(9,2)", "1.50", "1.50"),
+        ("decimal(38,2)", "12345678901234567890.50", Decimal("12345678901234567890.50")),
+        ("bit(9)", "AAE=", 256),
+        ("enum('b','a''s')", "a's", 2),
+        ("enum('b','a')", "", 0),
+        ("set('x','y','z')", "x,z", 5),
         ("bigint unsigned", 2**64 - 1, 2**64 - 1),
     ],
 )
@@ -121,3 +127,14 @@ def test_a_declared_type_is_told_as_the_binlog_can_tell_it(told: str, type_: str
 def test_what_leaves_mysql_has_no_dropped_columns_and_the_declared_key() -> None:
     kept = captured(PLAIN, ("a",), frozenset({"b"}))
     assert ([column.name for column in kept.columns], kept.key) == (["a", "c"], ("a",))
+
+
+def test_a_predicate_stands_by_itself_whatever_it_ends_with() -> None:
+    sql, arguments = select_after(PLAIN, ("a",), (7,), 10, "b LIKE 'x%' OR c IS NULL -- old")
+    assert sql == (
+        "SELECT `a`, `b`, `c` FROM `d`.`t`"
+        " WHERE (b LIKE 'x%%' OR c IS NULL -- old\n) AND ((`a` > %s)) ORDER BY `a` LIMIT 10"
+    )
+    assert arguments == [7]
+    assert explain(PLAIN, "a > 1") == "EXPLAIN FORMAT=TRADITIONAL SELECT * FROM `d`.`t` WHERE (a > 1\n)"
+    assert explain(PLAIN, "") == "EXPLAIN FORMAT=TRADITIONAL SELECT * FROM `d`.`t`"
