@@ -159,9 +159,10 @@ def _rows(
     """The rows, and whether there are no more behind them."""
     full, key = layout.full, layout.plan.schema.key
     if request.wanted is not None:
+        if not keys:
+            return [], True
         with connection.cursor() as cursor:
-            if keys:
-                cursor.execute(*select_keys(full, key, keys))
+            cursor.execute(*select_keys(full, key, keys))
             return list(rows_of(full, cursor.fetchall())), True
     rows: list[dict[str, Value]] = []
     size = 0

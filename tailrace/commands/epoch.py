@@ -1,5 +1,6 @@
 """``tailrace epoch``: a new beginning, after MySQL's history broke."""
 
+import time
 from pathlib import Path
 
 import click
@@ -47,7 +48,9 @@ def raise_(topics: Path, version: str | None) -> None:
             if not state.id:
                 begun[state.table] = anew(state, "epoch")
                 journal.save_snapshot(begun[state.table])
-        journal.commit(fresh, ordinal=now.ordinal, rows=0, source_ms=0, now_ms=0, snapshots=begun)
+        # a whole record: nobody is to take the fills of the old epoch for this one's
+        at_ms = time.time_ns() // 1_000_000
+        journal.commit(fresh, ordinal=now.ordinal, rows=0, source_ms=0, now_ms=at_ms, snapshots=begun)
     finally:
         journal.close()
     say(f"version `{chosen}` is in epoch {fresh.epoch}; its {len(begun)} tables are read anew")
