@@ -64,5 +64,5 @@ def reasons(waited: Waited) -> str:
     if not waited.captured:
         return "capture has not read all that MySQL committed (does it run? `tailrace status`)"
     if waited.filling:
-        return f"tables are still being filled for the first time: {', '.join(waited.filling)}"
+        return f"tables are still being filled: {', '.join(waited.filling)}"
     return ", ".join(f"{lane} has {count} records to go" for lane, count in waited.waiting.items())
