@@ -29,8 +29,9 @@ from changes.envelope import decode_key, headers_from
 from changes.progress import Request, SnapshotState
 from streams.capture.capture import Capture
 from streams.capture.requests import ask, new_id
-from streams.kafka import KafkaUrl, read_topic
+from streams.kafka import KafkaUrl, ensure_topics, read_topic
 from streams.mysql import MysqlUrl, connect, session
+from streams.topics import topic_specs
 from streams.view import view_of
 from streams.watch import PositionsTail, wait
 
@@ -75,6 +76,7 @@ def capture(task: dict[str, Any]) -> None:
 def measured(arguments: argparse.Namespace, admin: MysqlUrl, kafka: KafkaUrl) -> dict[str, Any]:
     loaded(admin, arguments.rows)
     mysql = MysqlUrl(admin.host, admin.port, admin.user, admin.password, DATABASE)
+    ensure_topics(kafka, topic_specs(topology(VERSION, DATABASE, TABLE), VERSION))
     found: dict[str, Any] = {"rows": arguments.rows, "rate": arguments.rate}
     with Writers(mysql, arguments.rate, arguments.workers, arguments.rows) as writers:
         time.sleep(arguments.before)
@@ -214,6 +216,7 @@ class Watched:
 def filled(kafka: KafkaUrl, process: subprocess.Popen[bytes], rows: int, behind: int = -1) -> dict[str, Any]:
     """Follow a fill to its end. Raises `EOFError` where capture ends before."""
     watched, tail, said = Watched(process.pid, rows), PositionsTail(kafka, VERSION), 0.0
+    Path(f"/proc/{process.pid}/clear_refs").write_text("5")  # the peak from here on
     try:
         while True:
             if process.poll() is not None:

@@ -33,8 +33,9 @@ PORTION = 1000
 """Records that are noted at a stretch."""
 REST = 1.0
 """How long the first pass rests behind each portion, times what that took: the stream comes first."""
-_AHEAD_KB = 8192
 _CACHE_KB = 8192
+_AHEAD = {"queued_max_messages_kbytes": 8192, "fetch_max_bytes": 4 << 20, "fetch_message_max_bytes": 512 << 10}
+"""How much of the topic is read ahead."""
 
 
 def topic_ends(kafka: KafkaUrl, version: str, topic: str) -> dict[int, int]:
@@ -206,7 +207,7 @@ class Sweep:
             self._failed = error
 
     def _note(self) -> None:
-        follower = Follower(self.kafka, self.version, self.topic, queued_max_messages_kbytes=_AHEAD_KB)
+        follower = Follower(self.kafka, self.version, self.topic, **_AHEAD)
         try:
             follower.start({})
             portion: list[tuple[bytes, int, int, bool]] = []
@@ -229,7 +230,7 @@ class Sweep:
         if not count:
             return
         log.info("%d keys of `%s` were not told again and are asked for", count, self.topic)
-        self._follower = Follower(self.kafka, self.version, self.topic, queued_max_messages_kbytes=_AHEAD_KB)
+        self._follower = Follower(self.kafka, self.version, self.topic, **_AHEAD)
         self._follower.start({(self.topic, part): first for part, first in self._notes.firsts().items()})
         for message in self._follower.drain():
             key, part, offset, alive = _noted(message)
