@@ -15,7 +15,7 @@ from streams.capture.filling import Filling
 from streams.capture.reader import ChunkReader
 from streams.capture.requests import Pending, RequestReader
 from streams.capture.snapshot import Altered, Chunk, ChunkRequest, Refused, Source
-from streams.capture.sweep import Sweep, last_published, topic_ends
+from streams.capture.sweep import Sweep, TopicEnds, last_published
 from streams.capture.tables import Tables
 from streams.kafka import KafkaUrl
 from streams.mysql import MysqlUrl
@@ -67,7 +67,7 @@ class Chunks:
         self._inbox = inbox
         self._filling = Filling(states)
         tables = Tables(topology, version, partial(last_published, kafka, version))
-        self._reader = ChunkReader(mysql, Source(tables, partial(topic_ends, kafka, version)))
+        self._reader = ChunkReader(mysql, Source(tables, TopicEnds(kafka, version)))
         self._look_at = 0.0
         self._asked: AskedRows | None = None
         self._sweep: Sweep | None = None

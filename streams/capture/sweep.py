@@ -17,6 +17,7 @@ from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 
 from changes.canonical import Value
 from changes.envelope import decode_key
+from changes.errors import Transient
 from changes.progress import KeyValue, PublishedSchema, internal_topic
 from changes.schema import TableSchema
 from streams.capture.emit import Message as Told
@@ -38,24 +39,27 @@ _AHEAD = {"queued_max_messages_kbytes": 8192, "fetch_max_bytes": 4 << 20, "fetch
 """How much of the topic is read ahead."""
 
 
-def topic_ends(kafka: KafkaUrl, version: str, topic: str) -> dict[int, int]:
-    """Where the topic's partitions end that hold anything, whoever wrote it and committed or not.
-
-    Raises `Transient` where Kafka cannot be reached.
+class TopicEnds:
+    """Where a topic's partitions end that hold anything, whoever wrote it and committed or not; over one connection
+    that stays. For one thread. Raises `Transient` where Kafka cannot be reached.
     """
-    consumer = Consumer(kafka.config(group_id=f"{version}.tailrace.reader", isolation_level="read_uncommitted"))
-    try:
-        partitions = consumer.list_topics(topic, timeout=OPERATION_SECONDS).topics[topic].partitions
-        marks = {}
-        for number in sorted(partitions):
-            low, high = consumer.get_watermark_offsets(TopicPartition(topic, number), timeout=OPERATION_SECONDS)
-            if high > low:
-                marks[number] = high
-        return marks
-    except KafkaException as error:
-        raise classified(error.args[0], f"asking where topic `{topic}` ends") from error
-    finally:
-        consumer.close()
+
+    def __init__(self, kafka: KafkaUrl, version: str) -> None:
+        self._settings = kafka.config(group_id=f"{version}.tailrace.reader", isolation_level="read_uncommitted")
+        self._consumer: Consumer | None = None
+
+    def __call__(self, topic: str) -> dict[int, int]:
+        consumer = self._consumer = self._consumer or Consumer(self._settings)
+        try:
+            partitions = consumer.list_topics(topic, timeout=OPERATION_SECONDS).topics[topic].partitions
+            marks = {}
+            for number in sorted(partitions):
+                low, high = consumer.get_watermark_offsets(TopicPartition(topic, number), timeout=OPERATION_SECONDS)
+                if high > low:
+                    marks[number] = high
+            return marks
+        except KafkaException as error:
+            raise classified(error.args[0], f"asking where topic `{topic}` ends") from error
 
 
 def last_published(kafka: KafkaUrl, version: str, table: str) -> TableSchema | None:
@@ -203,6 +207,8 @@ class Sweep:
             if self.mark:
                 self._note()
             self._found = True
+        except sqlite3.Error as error:
+            self._failed = Transient(f"the keys of a sweep cannot be noted in the folder for temporary files: {error}")
         except Exception as error:  # noqa: BLE001 - not swallowed: `ready` raises it in the thread that can act
             self._failed = error
 
