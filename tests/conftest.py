@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -9,7 +10,11 @@ import pytest
 from hypothesis import settings
 
 from tailrace.stack import Stack
+from tailrace.stack.errors import NotReady
+from tailrace.stack.host import Host
+from tailrace.stack.mariadb import MariaDB
 from tailrace.stack.postgres import discard_orphans
+from tailrace.stack.settings import Settings
 
 settings.register_profile("tailrace", deadline=None)  # a busy machine is no failure
 settings.load_profile("tailrace")
@@ -40,3 +45,30 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
         servers.down()
         shutil.rmtree(servers.folder)
         discard_orphans(report.append)
+
+
+@pytest.fixture(scope="session")
+def mariadb(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MariaDB]:
+    """A MariaDB of the version ``future``, for as long as the session lasts; skips where there is none to start."""
+    path = f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin"
+    if shutil.which("mariadbd", path=path) is None:
+        pytest.skip("no MariaDB here")
+    folder = tmp_path_factory.mktemp("mariadb")
+    server = MariaDB(Host(folder / "cache", {**os.environ, "PATH": path}, print), Settings(folder), folder, "future")
+    server.create()
+    server.choose_ports()
+    process = server.start()
+    try:
+        deadline = time.monotonic() + 90
+        while True:
+            try:
+                server.ping()
+                break
+            except NotReady:
+                if process.poll() is not None or time.monotonic() > deadline:
+                    raise
+                time.sleep(0.2)
+        yield server
+    finally:
+        process.terminate()
+        process.wait(30)

@@ -1,4 +1,4 @@
-"""Chunks read from a real server: every kind of key in the server's own order, and DDL while one is read."""
+"""Chunks of MySQL and MariaDB: every kind of key in the server's own order, and DDL while one is read."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
@@ -6,7 +6,7 @@ from typing import Any, Protocol
 import pytest
 
 from changes.canonical import Value
-from changes.gtid import MysqlGtids
+from changes.gtid import MariadbGtids, MysqlGtids
 from changes.topology import Topology, load
 from streams.capture.emit import TablePlan
 from streams.capture.reader import MODE
@@ -24,9 +24,20 @@ class Running(Protocol):
     admin: dict[str, dict[str, str]]
 
 
-@pytest.fixture(scope="module")
-def root(stack: Running) -> Iterator[MysqlUrl]:
-    url = MysqlUrl.parse(stack.admin["future"]["mysql"])
+class Maria(Protocol):
+    """The server that the session shares."""
+
+    def admin(self) -> str: ...
+
+
+@pytest.fixture(scope="module", params=["mysql", "mariadb"])
+def root(request: pytest.FixtureRequest) -> Iterator[MysqlUrl]:
+    if request.param == "mysql":
+        stack: Running = request.getfixturevalue("stack")
+        url = MysqlUrl.parse(stack.admin["future"]["mysql"])
+    else:
+        maria: Maria = request.getfixturevalue("mariadb")
+        url = MysqlUrl.parse(maria.admin())
     with session(url) as connection, connection.cursor() as cursor:
         cursor.execute(f"CREATE DATABASE {DATABASE} CHARACTER SET utf8mb4")
     yield url
@@ -61,15 +72,29 @@ def execute(connection: Connection, *statements: str) -> None:
             cursor.execute(statement)
 
 
-def request(after: tuple[Value, ...] | None = None, **more: Any) -> ChunkRequest:
-    return ChunkRequest("t", MysqlGtids(""), 0, after, **more)
+def mariadb(connection: Connection) -> bool:
+    return "MariaDB" in connection.get_server_info()
+
+
+def made(connection: Connection, columns: str) -> None:
+    """The table ``t``; MariaDB has the newer collations under other names."""
+    if mariadb(connection):
+        columns = columns.replace("utf8mb4_0900_", "utf8mb4_uca1400_")
+    execute(connection, f"CREATE TABLE {DATABASE}.t ({columns})")
+
+
+def read(
+    connection: Connection, chunks: Source, after: tuple[Value, ...] | None = None, **more: Any
+) -> Chunk | Altered | Refused:
+    seen = MariadbGtids("") if mariadb(connection) else MysqlGtids("")
+    return read_chunk(connection, chunks, ChunkRequest("t", seen, 0, after, **more))
 
 
 def read_whole(connection: Connection, key: str = "k", limit: int = 3) -> list[bytes]:
     """The Kafka keys of all rows, chunk after chunk."""
     chunks, after, keys = source(key), None, list[bytes]()
     while True:
-        chunk = read_chunk(connection, chunks, request(after, limit=limit))
+        chunk = read(connection, chunks, after, limit=limit)
         assert isinstance(chunk, Chunk)
         keys += [message.key for message in chunk.messages]
         if chunk.last is None:
@@ -139,13 +164,13 @@ KINDS: dict[str, Sequence[str]] = {
 @pytest.mark.parametrize("limit", [1, 3])
 def test_every_row_is_read_once_in_the_servers_order(connection: Connection, type_: str, limit: int) -> None:
     values = KINDS[type_]
-    execute(connection, f"CREATE TABLE {DATABASE}.t (k {type_} NOT NULL PRIMARY KEY, v INT)")
+    made(connection, f"k {type_} NOT NULL PRIMARY KEY, v INT")
     try:
         execute(connection, f"INSERT IGNORE INTO {DATABASE}.t (k) VALUES {', '.join(f'({value})' for value in values)}")
         with connection.cursor() as cursor:
             cursor.execute(f"SELECT COUNT(*) FROM {DATABASE}.t")
             (count,) = cursor.fetchone() or ("",)
-        whole = read_chunk(connection, source(), request(limit=1000))
+        whole = read(connection, source(), limit=1000)
         assert isinstance(whole, Chunk)
         keys = read_whole(connection, limit=limit)
         assert keys == [message.key for message in whole.messages]
@@ -175,7 +200,7 @@ def test_keys_of_several_columns_are_read_once_in_the_servers_order(connection: 
     }
     kinds = [next(values for word, values in samples.items() if f" {word}" in part) for part in columns.split(", ")]
     rows = [f"({a}, {b}, {c})" for a in kinds[0] for b in kinds[1] for c in kinds[2]]
-    execute(connection, f"CREATE TABLE {DATABASE}.t ({columns}, k INT, PRIMARY KEY (a, b, c))")
+    made(connection, f"{columns}, k INT, PRIMARY KEY (a, b, c)")
     try:
         execute(connection, f"INSERT INTO {DATABASE}.t (a, b, c) VALUES {', '.join(rows)}")
         keys = read_whole(connection, "a, b, c", limit=4)
@@ -224,8 +249,8 @@ def test_a_chunk_in_whose_window_the_table_is_altered_is_read_again_in_its_new_s
     table: Connection, root: MysqlUrl, statement: str, columns: list[str]
 ) -> None:
     chunks, wanted = source(), Altering(root, statement)
-    assert read_chunk(table, chunks, request(wanted=wanted)) == Altered()
-    chunk = read_chunk(table, chunks, request(wanted=wanted))
+    assert read(table, chunks, wanted=wanted) == Altered()
+    chunk = read(table, chunks, wanted=wanted)
     assert isinstance(chunk, Chunk)
     assert chunk.plan is not None
     assert [column.name for column in chunk.plan.schema.columns] == columns
@@ -234,15 +259,15 @@ def test_a_chunk_in_whose_window_the_table_is_altered_is_read_again_in_its_new_s
 
 def test_a_table_that_is_dropped_meanwhile_is_read_as_empty(table: Connection, root: MysqlUrl) -> None:
     chunks, wanted = source(), Altering(root, f"DROP TABLE {DATABASE}.t")
-    assert read_chunk(table, chunks, request(wanted=wanted)) == Altered()
-    chunk = read_chunk(table, chunks, request(wanted=wanted))
+    assert read(table, chunks, wanted=wanted) == Altered()
+    chunk = read(table, chunks, wanted=wanted)
     assert isinstance(chunk, Chunk)
     assert (chunk.rows, chunk.last) == ({}, None)
 
 
 def test_rows_that_come_and_go_are_no_alteration(table: Connection, root: MysqlUrl) -> None:
     wanted = Altering(root, f"INSERT INTO {DATABASE}.t VALUES (9, 1, 'x')")
-    chunk = read_chunk(table, source(), request(wanted=wanted))
+    chunk = read(table, source(), wanted=wanted)
     assert isinstance(chunk, Chunk)
     assert len(chunk.rows) == 3
 
@@ -253,26 +278,26 @@ def keys_of(chunk: object) -> list[bytes]:
 
 
 def test_a_predicate_is_read_in_chunks_too(table: Connection) -> None:
-    def read(where: str, after: tuple[Value, ...] | None = None) -> object:
-        return read_chunk(table, source(), request(after, limit=1, where=where))
+    def that(where: str, after: tuple[Value, ...] | None = None) -> object:
+        return read(table, source(), after, limit=1, where=where)
 
-    assert keys_of(read("v > 10 OR w = 'a'")) == [b'{"k":1}']
-    assert keys_of(read("v > 10 OR w = 'a'", (1,))) == [b'{"k":2}']
-    assert keys_of(read("w LIKE 'b%' -- all that begin so")) == [b'{"k":2}']
-    assert keys_of(read("v > 30")) == []
-    assert isinstance(read("no_such_column = 1"), Refused)
-    assert isinstance(read("v >"), Refused)
+    assert keys_of(that("v > 10 OR w = 'a'")) == [b'{"k":1}']
+    assert keys_of(that("v > 10 OR w = 'a'", (1,))) == [b'{"k":2}']
+    assert keys_of(that("w LIKE 'b%' -- all that begin so")) == [b'{"k":2}']
+    assert keys_of(that("v > 30")) == []
+    assert isinstance(that("no_such_column = 1"), Refused)
+    assert isinstance(that("v >"), Refused)
 
 
 def test_a_chunk_ends_where_it_is_full_of_bytes(table: Connection, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("streams.capture.snapshot.CHUNK_BYTES", 5)
-    chunk = read_chunk(table, source(), request(limit=3))
+    chunk = read(table, source(), limit=3)
     assert isinstance(chunk, Chunk)
     assert (chunk.read, chunk.last) == (2, (2,))
 
 
 def test_the_first_chunk_guesses_how_many_rows_there_are(table: Connection) -> None:
-    chunk = read_chunk(table, source(), request())
+    chunk = read(table, source())
     assert isinstance(chunk, Chunk)
     assert chunk.estimate == 3
     assert chunk.mark is None
