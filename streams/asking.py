@@ -54,26 +54,36 @@ def planned(
             full = captured(found[table][0], tuple(topology.tables[table].key), frozenset())
             if keys:
                 asked = _known(connection, full, [typed_key(full, full.key, key) for key in keys])
-                parts = [asked[at : at + ROWS_A_REQUEST] for at in range(0, len(asked), ROWS_A_REQUEST)]
-                requests = [Request(new_id(), table, [Asked(key) for key in part]) for part in parts]
+                requests = [Request(new_id(), table, [Asked(key) for key in part]) for part in _parts(asked)]
                 plans.append(Planned(table, len(asked), True, requests))
-                continue
-            try:
-                with connection.cursor() as cursor:
-                    if where:
-                        cursor.execute(*select_after(full, full.key, None, 0, where))
-                    rows = estimate(cursor, full, where)
-            except pymysql.err.MySQLError as error:
-                raise ValueError(f"MySQL refuses the predicate for `{table}`: {error.args[-1]}") from error
-            plans.append(Planned(table, rows, False, [Request(new_id(), table, None, where=where)]))
+            else:
+                rows = _guessed(connection, full, where)
+                plans.append(Planned(table, rows, False, [Request(new_id(), table, None, where=where)]))
     return plans
+
+
+def _guessed(connection: Connection, full: TableSchema, where: str) -> int:
+    try:
+        with connection.cursor() as cursor:
+            if where:
+                cursor.execute(*select_after(full, full.key, None, 0, where))
+            return estimate(cursor, full, where)
+    except pymysql.err.MySQLError as error:
+        if not where:
+            raise
+        raise ValueError(f"MySQL refuses the predicate for `{full.table}`: {error.args[-1]}") from error
+
+
+def _parts(keys: Sequence[list[KeyValue]]) -> list[Sequence[list[KeyValue]]]:
+    return [keys[at : at + ROWS_A_REQUEST] for at in range(0, len(keys), ROWS_A_REQUEST)]
 
 
 def _known(connection: Connection, full: TableSchema, typed: Sequence[Sequence[KeyValue]]) -> list[list[KeyValue]]:
     """The keys as typed, and those of rows that MySQL takes for the same: it may spell them otherwise."""
     keys: dict[tuple[Value, ...], None] = dict.fromkeys(tuple(key) for key in typed)
     with connection.cursor() as cursor:
-        cursor.execute(*select_keys(full, full.key, list(keys)))
-        for row in rows_of(full, cursor.fetchall()):
-            keys[tuple(row[name] for name in full.key)] = None
+        for part in _parts([list(key) for key in typed]):
+            cursor.execute(*select_keys(full, full.key, part))
+            for row in rows_of(full, cursor.fetchall()):
+                keys[tuple(row[name] for name in full.key)] = None
     return [[value for value in key if not isinstance(value, bytes | list)] for key in keys]
