@@ -15,9 +15,9 @@ DDL stands between what was read and the place of the stream where it joins.
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Protocol
+from typing import Any, Protocol
 
 import pymysql
 from pymysql.constants import ER
@@ -165,15 +165,26 @@ def _rows(
             cursor.execute(*select_keys(full, key, keys))
             return list(rows_of(full, cursor.fetchall())), True
     rows: list[dict[str, Value]] = []
-    size = 0
     with connection.cursor(SSCursor) as cursor:
         cursor.execute(*select_after(full, key, request.after, request.limit, request.where))
-        for values in cursor:
-            rows += rows_of(full, (values,))
-            size += sum(len(value) for value in values if value is not None)
-            if size >= CHUNK_BYTES:
+        sized = _Sized(cursor)
+        for row in rows_of(full, sized):
+            rows.append(row)
+            if sized.size >= CHUNK_BYTES:
                 return rows, False
     return rows, len(rows) < request.limit
+
+
+class _Sized:
+    """Fetched rows as they come; ``size`` is the bytes of those that came."""
+
+    def __init__(self, cursor: Cursor) -> None:
+        self._cursor, self.size = cursor, 0
+
+    def __iter__(self) -> Iterator[tuple[Any, ...]]:
+        for values in self._cursor:
+            self.size += sum([len(value) for value in values if value is not None])
+            yield values
 
 
 def _told(chunk: Chunk, plan: TablePlan, rows: list[dict[str, Value]], request: ChunkRequest, *, whole: bool) -> Chunk:
