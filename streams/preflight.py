@@ -1,6 +1,6 @@
 """Whether a source can be captured rightly: every reason why not, each with the statement that mends it."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,6 +26,8 @@ _ABSENT = {"binlog_row_value_options": ""}
 _ON_MARIADB = {"gtid_strict_mode", "log_bin_compress"}
 _ON_MYSQL = {"gtid_mode", "binlog_row_value_options"}
 _CASCADES_IN_BINLOG_SINCE = (9, 6)
+_ACTING = {"CASCADE", "SET NULL", "SET DEFAULT"}
+"""Rules of a foreign key by which the engine changes rows; the others only refuse."""
 
 
 @dataclass(frozen=True)
@@ -44,16 +46,49 @@ class Flavour:
         return cls("MariaDB" in text, tuple(int(number) for number in numbers if number.isdigit()))
 
 
-def preflight(url: MysqlUrl, topology: Topology, version: str) -> None:
-    """Raises `Misconfigured` that lists every reason, one a line, or `Transient` where MySQL cannot be reached."""
+@dataclass(frozen=True)
+class Found:
+    """What speaks against capturing: ``problems``, and of declared tables that are not there, by table."""
+
+    problems: tuple[str, ...]
+    absent: Mapping[str, str]
+
+    def refuse(self, known: Collection[str] | None = None) -> None:
+        """Raises `Misconfigured` that lists every reason, one a line.
+
+        A table of ``known`` was captured before: where it is absent it was dropped since, which the stream tells.
+        ``None`` lets every absent table pass.
+        """
+        absent = [] if known is None else [problem for table, problem in self.absent.items() if table not in known]
+        if self.problems or absent:
+            raise Misconfigured("\n".join((*self.problems, *absent)))
+
+
+def examine(url: MysqlUrl, topology: Topology, version: str) -> Found:
+    """Look at the server and the declared tables. Raises `Transient` where MySQL cannot be reached."""
     with session(url) as connection:
         flavour = Flavour.of(connection)
-        problems = [
-            *_variables(connection, flavour),
-            *_grants(connection),
-            *_tables(connection, topology, version),
-            *_cascades(connection, flavour, topology, version),
-        ]
+        problems, absent = _tables(connection, topology, version)
+        return Found(
+            (
+                *_variables(connection, flavour),
+                *_grants(connection),
+                *problems,
+                *_cascades(connection, flavour, topology, version),
+            ),
+            absent,
+        )
+
+
+def preflight(url: MysqlUrl, topology: Topology, version: str) -> None:
+    """What `examine` finds, where nothing was captured yet: raises `Misconfigured` or `Transient`."""
+    examine(url, topology, version).refuse(())
+
+
+def refuse_hidden_cascades(url: MysqlUrl, topology: Topology, version: str) -> None:
+    """To be asked whenever a foreign key may have been added. Raises `Misconfigured`."""
+    with session(url) as connection:
+        problems = _cascades(connection, Flavour.of(connection), topology, version)
     if problems:
         raise Misconfigured("\n".join(problems))
 
@@ -105,20 +140,22 @@ def _grants(connection: Connection) -> list[str]:
     ]
 
 
-def _tables(connection: Connection, topology: Topology, version: str) -> list[str]:
+def _tables(connection: Connection, topology: Topology, version: str) -> tuple[list[str], dict[str, str]]:
+    """What is wrong with the tables that are there, and those that are not."""
     database = topology.database(version)
     described = tables_of(connection, database, list(topology.tables))
-    problems = []
+    problems: list[str] = []
+    absent: dict[str, str] = {}
     for index, declared in enumerate(topology.declared.tables):
         found = described.get(declared.table)
         if found is None:
             problem = topology.problem(
                 f"`{database}` has no table `{declared.table}`, or the user may not see it", "tables", index, "table"
             )
-            problems.append(str(problem))
+            absent[declared.table] = str(problem)
         else:
             problems += [str(problem) for problem in topology.check_table(*found)]
-    return problems
+    return problems, absent
 
 
 def _cascades(connection: Connection, flavour: Flavour, topology: Topology, version: str) -> list[str]:
@@ -129,15 +166,32 @@ def _cascades(connection: Connection, flavour: Flavour, topology: Topology, vers
             if ("innodb_native_foreign_keys", "ON") not in cursor.fetchall():
                 return []
         cursor.execute(
-            "SELECT TABLE_NAME, CONSTRAINT_NAME, DELETE_RULE, UPDATE_RULE FROM"
-            " information_schema.REFERENTIAL_CONSTRAINTS WHERE CONSTRAINT_SCHEMA = %s",
+            "SELECT r.TABLE_NAME, r.CONSTRAINT_NAME, r.DELETE_RULE, r.UPDATE_RULE, r.UNIQUE_CONSTRAINT_SCHEMA,"
+            " r.REFERENCED_TABLE_NAME, k.COLUMN_NAME, k.REFERENCED_COLUMN_NAME"
+            " FROM information_schema.REFERENTIAL_CONSTRAINTS r JOIN information_schema.KEY_COLUMN_USAGE k"
+            " ON k.CONSTRAINT_SCHEMA = r.CONSTRAINT_SCHEMA AND k.CONSTRAINT_NAME = r.CONSTRAINT_NAME"
+            " AND k.TABLE_NAME = r.TABLE_NAME"
+            " WHERE r.CONSTRAINT_SCHEMA = %s ORDER BY r.TABLE_NAME, r.CONSTRAINT_NAME, k.ORDINAL_POSITION",
             (topology.database(version),),
         )
         rows = cursor.fetchall()
-    acting = {"CASCADE", "SET NULL", "SET DEFAULT"}
+    columns: dict[tuple[Any, ...], list[tuple[str, str]]] = {}
+    for *constraint, own, other in rows:
+        columns.setdefault(tuple(constraint), []).append((own, other))
     return [
-        f"foreign key `{name}` of `{table}` changes its rows without a row event (ON DELETE {on_delete}, "
-        f"ON UPDATE {on_update}): ALTER TABLE `{table}` DROP FOREIGN KEY `{name}`, or upgrade to MySQL 9.6"
-        for table, name, on_delete, on_update in rows
-        if table in topology.tables and ({on_delete, on_update} & acting)
+        cascade_problem(constraint, columns[constraint])
+        for constraint in columns
+        if constraint[0] in topology.tables and {*constraint[2:4]} & _ACTING
     ]
+
+
+def cascade_problem(constraint: tuple[str, ...], columns: list[tuple[str, str]]) -> str:
+    """What is wrong with a foreign key of ``columns``, each with the parent's, and what mends it. Pure."""
+    table, name, on_delete, on_update, schema, parent = constraint
+    own, other = (", ".join(f"`{column}`" for column in names) for names in zip(*columns, strict=True))
+    return (
+        f"foreign key `{name}` of `{table}` changes its rows without a row event (ON DELETE {on_delete}, "
+        f"ON UPDATE {on_update}): ALTER TABLE `{table}` DROP FOREIGN KEY `{name}`; "
+        f"ALTER TABLE `{table}` ADD CONSTRAINT `{name}` FOREIGN KEY ({own}) REFERENCES `{schema}`.`{parent}` ({other}),"
+        " so that whoever changes the parent changes these rows by statements of their own; or upgrade to MySQL 9.6"
+    )

@@ -28,11 +28,12 @@ from streams.capture.requests import RequestReader
 from streams.capture.seeding import Counting
 from streams.capture.snapshot import executed
 from streams.capture.standby import stand_by
+from streams.capture.statements import Effect, Meaning
 from streams.capture.sums import Told
 from streams.describe import collations_of
 from streams.kafka import KafkaUrl, ensure_topics
 from streams.mysql import MysqlUrl, session
-from streams.preflight import Flavour, preflight
+from streams.preflight import Flavour, examine, refuse_hidden_cascades
 from streams.topics import topic_specs
 
 log = logging.getLogger(__name__)
@@ -74,13 +75,15 @@ class Capture:
         return engine_of(self._native)
 
     def run(self) -> None:
-        preflight(self._mysql, self._topology, self._version)
+        found = examine(self._mysql, self._topology, self._version)
+        found.refuse()
         ensure_topics(self._kafka, topic_specs(self._topology, self._version))
         stand_by(self._kafka, self._version, self._stop)
         if self._stop.is_set():
             return
         checkpoint, states, self._published = self._journal.open()
         try:
+            found.refuse(states)
             told = Told()
             for key, value in self._journal.sums():
                 told.take(key, value)
@@ -195,8 +198,8 @@ class Capture:
         if len(batch):
             self._tell(batch)
             self._count(batch)
-        if read.altered:
-            self._counting.altered(read.altered)
+        if read.altered is not None:
+            self._follow(read.altered)
         for origin, first, last in batch.finished:
             self._executed.extend(origin, first, last)
         if batch.finished and self._executed.ordinal != batch.ordinal:
@@ -212,6 +215,22 @@ class Capture:
             self._partial = Partial(batch.gtid, batch.done)
         elif not batch.awaited:
             self._partial = None
+
+    def _follow(self, altered: Meaning) -> None:
+        """Have the tables filled anew whose rows a statement changed without telling them.
+
+        Their states are saved in the Kafka transaction that holds the stream up to the statement. Where that is cut
+        off before the end of a transaction, the statement is met again, and nothing is lost by filling twice.
+        """
+        for table, effect in altered.tables.items():
+            if effect is not Effect.CREATED or self._chunks.states[table].absent:
+                log.info("table `%s` %s and is read anew: `%s`", table, effect.value, altered.text.strip()[:200])
+                state = self._chunks.refill(table, effect.name.lower())
+                self._open()
+                self._journal.save_snapshot(state)
+                self._counting.filling(state)
+        if "REFERENCES" in altered.text.upper():
+            refuse_hidden_cascades(self._mysql, self._topology, self._version)
 
     def _tell(self, batch: Batch) -> None:
         self._open()

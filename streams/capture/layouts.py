@@ -10,7 +10,7 @@ from streams.binlog.charsets import Collations
 from streams.binlog.table_map import TableMap, parse_table_map
 from streams.capture.batch import LARGEST_XA
 from streams.capture.emit import TablePlan
-from streams.capture.statements import Effect, Meaning, Statement, classify, xid_of
+from streams.capture.statements import Effect, Meaning, classify, xid_of
 
 
 class Layouts:

@@ -113,7 +113,7 @@ class PlainReader:
     def _taken(self) -> Iterator[Read]:
         """Nothing of an XA transaction before it is known what becomes of it."""
         batch, now = self._batch, self._now
-        if self._held and self._xa or not (batch.told or self._moved):
+        if (self._held and self._xa) or not (batch.told or self._moved):
             return
         batch.ordinal, batch.position, batch.source_us = self._executed, self._position, self._source_us
         batch.file, batch.offset, batch.inside = self._file, self._offset, self._inside

@@ -96,15 +96,9 @@ def classify(text: str, default_database: str, database: str, tables: frozenset[
         return Meaning(Statement.BEGIN)
     tokens = [match[0] for match in _TOKEN.finditer(text) if match.lastgroup in {"name", "word"}]
     words = _Words(tokens)
-    word = words.at(0)
-    if word == "BEGIN":
-        return Meaning(Statement.BEGIN)
-    if word in {"COMMIT", "ROLLBACK"} and "TO" not in words.all:
-        return Meaning(Statement.END)
-    if word in {"SAVEPOINT", "ROLLBACK", "RELEASE"}:
-        return Meaning(Statement.NOTHING)
-    if word == "XA":
-        return _xa(words, text)
+    framing = _framing(words, text)
+    if framing is not None:
+        return framing
     captured = _Captured(default_database, database, tables)
     found: dict[str, Effect] = {}
     for touched in _touched(words, text):
@@ -112,13 +106,25 @@ def classify(text: str, default_database: str, database: str, tables: frozenset[
             found[table] = _stronger(found.get(table), touched.effect)
     if inside:
         # CREATE TABLE … SELECT, whose rows follow; a temporary table, which is in no row event
-        if word == "CREATE" or words.all[:2] == ["DROP", "TEMPORARY"]:
+        if words.at(0) == "CREATE" or words.all[:2] == ["DROP", "TEMPORARY"]:
             return Meaning(Statement.NOTHING, text, found)
         raise Misconfigured(
             f"a transaction was logged as a statement, not as rows (`{text.strip()[:80]}`): "
             "SET PERSIST binlog_format = 'ROW', also for the sessions that are connected"
         )
     return Meaning(Statement.DDL, text, found)
+
+
+def _framing(words: "_Words", text: str) -> Meaning | None:
+    """What only begins or ends something; ``None`` for every other statement."""
+    word = words.at(0)
+    if word == "BEGIN":
+        return Meaning(Statement.BEGIN)
+    if word in {"COMMIT", "ROLLBACK"} and "TO" not in words.all:
+        return Meaning(Statement.END)
+    if word in {"SAVEPOINT", "ROLLBACK", "RELEASE"}:
+        return Meaning(Statement.NOTHING)
+    return _xa(words, text) if word == "XA" else None
 
 
 def _xa(words: "_Words", text: str) -> Meaning:
@@ -230,8 +236,8 @@ def _touched(words: _Words, text: str) -> Iterator[_Touched]:
     elif verb in {"DROP", "RENAME"} and words.at(rest) in {"TABLE", "TABLES"}:
         yield from _each(Effect.REPLACED, words, words.behind(rest + 1, "IF", "EXISTS"))
     elif verb == "DROP" and words.at(rest) in {"DATABASE", "SCHEMA"}:
-        (_, name), _ = words.name(words.behind(rest + 1, "IF", "EXISTS"))
-        yield _Touched(Effect.REPLACED, name, None)
+        (_, database), _ = words.name(words.behind(rest + 1, "IF", "EXISTS"))
+        yield _Touched(Effect.REPLACED, database, None)
     elif verb == "CREATE":
         behind = words.behind(rest, "OR", "REPLACE")
         if words.at(behind) == "TABLE":

@@ -97,7 +97,10 @@ def test_ddl_of_a_table_that_is_declared_to_fail_is_refused_behind_what_came_bef
 
 
 def test_ddl_that_touches_nothing_passes_where_it_is_declared_to_fail() -> None:
-    harmless = [query("ALTER TABLE everything ADD INDEX i (id)"), query("CREATE TABLE IF NOT EXISTS everything (a INT)")]
+    harmless = [
+        query("ALTER TABLE everything ADD INDEX i (id)"),
+        query("CREATE TABLE IF NOT EXISTS everything (a INT)"),
+    ]
     stream = [gtid(13), harmless[0], gtid(14), harmless[1]]
     assert same(stream, more=("ddl: fail",)).error is None
 
@@ -143,9 +146,7 @@ def test_prepared_changes_of_other_tables_pass_and_so_does_what_is_decided_of_th
 def test_a_commit_of_what_was_prepared_before_reads_every_table_again() -> None:
     """It may have been prepared before all that was ever read: then no event told its rows."""
     found = same([*ORDINARY, gtid(14), query(f"XA COMMIT {NAME}")], tables=("everything", "others"))
-    assert [dict(one.tables) for one in found.altered] == [
-        {"everything": Effect.CHANGED, "others": Effect.CHANGED}
-    ]
+    assert [dict(one.tables) for one in found.altered] == [{"everything": Effect.CHANGED, "others": Effect.CHANGED}]
     assert [(first, last) for _, first, last in found.finished] == [(13, 14)]
     assert same([*ORDINARY, gtid(14), query(f"XA ROLLBACK {NAME}")]).altered == []
 
