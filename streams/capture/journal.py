@@ -53,6 +53,7 @@ class Journal:
         self._open = False
         self._full_at_ms = 0
         self._saved: object = None
+        self._fills: object = None
         self._outlet = outlet_of(
             native,
             url.config(
@@ -163,7 +164,8 @@ class Journal:
         must then be closed, and what was written since the last commit comes again."""
         self.begin()
         self._flush()  # offsets of the changes must be known before the positions that tell them
-        full = now_ms - self._full_at_ms >= FULL_EVERY_MS
+        fills = {name: (one.state, one.absent) for name, one in snapshots.items()}
+        full = now_ms - self._full_at_ms >= FULL_EVERY_MS or fills != self._fills
         self._ends.update(self._moved)
         record = Positions(
             position=checkpoint.position,
@@ -192,7 +194,7 @@ class Journal:
         self._open = False
         self._moved = {}
         if full:
-            self._full_at_ms = now_ms
+            self._full_at_ms, self._fills = now_ms, fills
 
     def close(self) -> None:
         """Give up what is not committed."""

@@ -50,14 +50,14 @@ class Writer(threading.Thread):
 
     def __init__(self, mysql: MysqlUrl) -> None:
         super().__init__(daemon=True)
-        self._mysql, self._stop, self._rng = mysql, threading.Event(), random.Random(5)
+        self._mysql, self._ended, self._rng = mysql, threading.Event(), random.Random(5)
         self.failed: Exception | None = None
         self.written = 0
 
     def run(self) -> None:
         with closing(connect(self._mysql)) as connection, connection.cursor() as cursor:
             change = f"INSERT INTO {TABLE} (id, user_id, n) VALUES (%s, %s, 1) ON DUPLICATE KEY UPDATE n = n + 1"
-            while not self._stop.wait(0.01):
+            while not self._ended.wait(0.01):
                 id_ = self._rng.randint(1, 600)
                 try:
                     if self._rng.random() < 0.2:
@@ -71,7 +71,7 @@ class Writer(threading.Thread):
                         return
 
     def stop(self) -> None:
-        self._stop.set()
+        self._ended.set()
         self.join()
         assert self.failed is None
 
