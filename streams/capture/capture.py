@@ -17,7 +17,7 @@ from changes.topology import Topology
 from streams.binlog.charsets import Collations
 from streams.binlog.connection import BinlogConnection
 from streams.capture.batch import Batch, Beginning, Read
-from streams.capture.chunks import Chunks, Standing
+from streams.capture.chunks import Chunks, Standing, tell_absent
 from streams.capture.emit import LARGEST_MESSAGE, Message, TablePlan
 from streams.capture.engine import engine_of, native_module, reader_of
 from streams.capture.filling import begun
@@ -115,6 +115,8 @@ class Capture:
             self._journal.forget_snapshot(state)
         for state in filling.values():
             self._counting.filling(state)
+            if state.absent:
+                tell_absent(state.table)
         inbox = RequestReader(self._kafka, self._version, checkpoint.requests)
         self._chunks = Chunks(
             self._topology, self._version, self._mysql, self._kafka, inbox, filling, checkpoint.requests
@@ -223,9 +225,13 @@ class Capture:
         off before the end of a transaction, the statement is met again, and nothing is lost by filling twice.
         """
         for table, effect in altered.tables.items():
-            if effect is not Effect.CREATED or self._chunks.states[table].absent:
+            state = (
+                self._chunks.created(table)
+                if effect is Effect.CREATED
+                else self._chunks.refill(table, effect.name.lower())
+            )
+            if state is not None:
                 log.info("table `%s` %s and is read anew: `%s`", table, effect.value, altered.text.strip()[:200])
-                state = self._chunks.refill(table, effect.name.lower())
                 self._open()
                 self._journal.save_snapshot(state)
                 self._counting.filling(state)

@@ -85,11 +85,15 @@ class Filling:
         What is under way of the table was read before: it does not join.
         """
         self.states[table] = anew(self.states[table], reason, derived)
-        self._stale = self._stale or table == self._table
+        self.doubt(table)
         self._unsettled.add(table)
         self._limits.pop(table, None)
         self._joined_at.pop(table, None)
         return self.states[table]
+
+    def doubt(self, table: str) -> None:
+        """What is being read of the table now does not join: it is read again."""
+        self._stale = self._stale or table == self._table
 
     def add(self, state: SnapshotState) -> SnapshotState:
         """Begin the fill of a predicate."""
@@ -202,7 +206,8 @@ class Filling:
         )
         if chunk.last is None:
             sweeps = bool(mark) and not state.id
-            state = msgspec.structs.replace(state, state="sweeping" if sweeps else "done", derived="")
+            absent = chunk.absent and not state.id
+            state = msgspec.structs.replace(state, state="sweeping" if sweeps else "done", derived="", absent=absent)
         return self._moved(state, chunk.read)
 
     def swept(self, deleted: int, *, ended: bool) -> SnapshotState:

@@ -1,5 +1,7 @@
 """The first fill beside a stream that goes on: no older row after a newer change, and nothing missing at the end."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -246,3 +248,25 @@ def test_a_table_that_is_declared_no_more_is_forgotten_with_its_parts() -> None:
     fills, forgotten = begun({state.name: state for state in (kept, part, gone)}, ["t", "fresh"])
     assert fills == {"t": kept, "t/x": part, "fresh": SnapshotState("fresh", "running")}
     assert forgotten == [gone]
+
+
+def test_a_table_that_is_not_there_is_known_as_absent_until_it_is_filled_anew() -> None:
+    filling = Filling({"t": SnapshotState("t", "running")})
+    filling.open_window("t", "t")
+    state = filling.joined(replace(chunk(last=None), messages=(), absent=True, mark={0: 9}), 0.0)
+    assert (state.state, state.absent) == ("sweeping", True)
+    filling.open_window("t", "t")
+    ended = filling.swept(3, ended=True)
+    assert (ended.state, ended.absent) == ("done", True)
+    assert not filling.refill("t", "created").absent
+
+
+def test_what_is_being_read_may_be_put_in_doubt() -> None:
+    filling = Filling({"t": SnapshotState("t", "running", 4, [4]), "a": SnapshotState("a", "done")})
+    filling.open_window("t", "t")
+    filling.doubt("a")
+    assert not filling.stale
+    filling.doubt("t")
+    assert filling.stale
+    filling.dropped()
+    assert filling.states["t"] == SnapshotState("t", "running", 4, [4])
