@@ -13,6 +13,7 @@ from changes.envelope import Headers
 from changes.errors import Misconfigured
 from changes.gtid import MariadbGtids, MysqlGtids
 from changes.progress import Checkpoint, Partial, PublishedSchema, SnapshotState
+from changes.schema import TableSchema
 from changes.topology import Topology
 from streams.binlog.charsets import Collations
 from streams.binlog.connection import BinlogConnection
@@ -30,6 +31,7 @@ from streams.capture.snapshot import executed
 from streams.capture.standby import stand_by
 from streams.capture.statements import Effect, Meaning
 from streams.capture.sums import Told
+from streams.capture.tables import refuse_other_keys
 from streams.describe import collations_of
 from streams.kafka import KafkaUrl, ensure_topics
 from streams.mysql import MysqlUrl, session
@@ -60,7 +62,7 @@ class Capture:
         self._database = topology.database(version)
         self._native = native_module()
         self._journal = Journal(kafka, version, self._native)
-        self._published: set[str] = set()
+        self._published: dict[str, TableSchema] = {}
         self._rows_written = 0
         self._bytes = 0
         self._opened_at = 0.0
@@ -272,8 +274,11 @@ class Capture:
     def _publish(self, plan: TablePlan) -> None:
         name = f"{plan.schema.table}:{plan.fingerprint}"
         if name not in self._published:
+            for before in self._published.values():
+                if before.table == plan.schema.table:
+                    refuse_other_keys(before, plan.schema)
             self._journal.publish_schema(name, PublishedSchema(plan.schema, plan.fingerprint))
-            self._published.add(name)
+            self._published[name] = plan.schema
 
     def _park(self, plan: TablePlan, topic: str, key: bytes, headers: Headers) -> None:
         self._journal.park(topic, key, headers, "too large for Kafka")

@@ -24,6 +24,7 @@ from changes.progress import (
     internal_topic,
     unfold,
 )
+from changes.schema import TableSchema
 from streams.capture.batch import Batch
 from streams.capture.layouts import Layouts
 from streams.capture.outlet import outlet_of
@@ -69,8 +70,9 @@ class Journal:
             ),
         )
 
-    def open(self) -> tuple[Checkpoint | None, dict[str, SnapshotState], set[str]]:
-        """Shut out every earlier writer; what they left: checkpoint, snapshots, and schemas already published."""
+    def open(self) -> tuple[Checkpoint | None, dict[str, SnapshotState], dict[str, TableSchema]]:
+        """Shut out every earlier writer; what they left: checkpoint, snapshots, and schemas by the names under which
+        they are published."""
         try:
             self._outlet.init(OPERATION_SECONDS)
         except KafkaException as error:
@@ -86,7 +88,10 @@ class Journal:
             else:
                 state = msgspec.json.decode(value, type=SnapshotState)
                 snapshots[state.name] = state
-        published = {_text(message.key()) for message in read_topic(self._url, self._schemas)}
+        published = {
+            _text(message.key()): msgspec.json.decode(message.value() or b"", type=PublishedSchema).schema
+            for message in read_topic(self._url, self._schemas)
+        }
         self._ends = read_ends(self._url, self._version)
         return checkpoint, snapshots, published
 
