@@ -8,6 +8,8 @@ from pymysql.cursors import Cursor
 
 from changes.errors import Misconfigured
 from changes.topology import Topology
+from streams import cascades
+from streams.cascades import Acting, Followers
 from streams.describe import tables_of
 from streams.mysql import Connection, MysqlUrl, session
 
@@ -26,8 +28,6 @@ _ABSENT = {"binlog_row_value_options": ""}
 _ON_MARIADB = {"gtid_strict_mode", "log_bin_compress"}
 _ON_MYSQL = {"gtid_mode", "binlog_row_value_options"}
 _CASCADES_IN_BINLOG_SINCE = (9, 6)
-_ACTING = {"CASCADE", "SET NULL", "SET DEFAULT"}
-"""Rules of a foreign key by which the engine changes rows; the others only refuse."""
 
 
 @dataclass(frozen=True)
@@ -48,10 +48,12 @@ class Flavour:
 
 @dataclass(frozen=True)
 class Found:
-    """What speaks against capturing: ``problems``, and of declared tables that are not there, by table."""
+    """What speaks against capturing: ``problems``, and of declared tables that are not there, by table. ``followers``
+    are those that change in secret with another one's rows."""
 
     problems: tuple[str, ...]
     absent: Mapping[str, str]
+    followers: Mapping[str, Followers]
 
     def refuse(self, known: Collection[str] | None = None) -> None:
         """Raises `Misconfigured` that lists every reason, one a line.
@@ -69,14 +71,12 @@ def examine(url: MysqlUrl, topology: Topology, version: str) -> Found:
     with session(url) as connection:
         flavour = Flavour.of(connection)
         problems, absent = _tables(connection, topology, version)
+        keys = _hidden_keys(connection, flavour, topology, version)
+        refused = cascades.problems(keys, topology, version)
         return Found(
-            (
-                *_variables(connection, flavour),
-                *_grants(connection),
-                *problems,
-                *_cascades(connection, flavour, topology, version),
-            ),
+            (*_variables(connection, flavour), *_grants(connection), *problems, *refused),
             absent,
+            {} if refused else cascades.followers(keys, topology),
         )
 
 
@@ -85,12 +85,14 @@ def preflight(url: MysqlUrl, topology: Topology, version: str) -> None:
     examine(url, topology, version).refuse(())
 
 
-def refuse_hidden_cascades(url: MysqlUrl, topology: Topology, version: str) -> None:
-    """To be asked whenever a foreign key may have been added. Raises `Misconfigured`."""
+def followers_of(url: MysqlUrl, topology: Topology, version: str) -> Mapping[str, Followers]:
+    """`Found.followers` now: to be asked whenever a foreign key may have come or gone. Raises `Misconfigured` for one
+    that is to be refused."""
     with session(url) as connection:
-        problems = _cascades(connection, Flavour.of(connection), topology, version)
-    if problems:
-        raise Misconfigured("\n".join(problems))
+        keys = _hidden_keys(connection, Flavour.of(connection), topology, version)
+    if refused := cascades.problems(keys, topology, version):
+        raise Misconfigured("\n".join(refused))
+    return cascades.followers(keys, topology)
 
 
 def _one(cursor: Cursor) -> Any:
@@ -158,40 +160,11 @@ def _tables(connection: Connection, topology: Topology, version: str) -> tuple[l
     return problems, absent
 
 
-def _cascades(connection: Connection, flavour: Flavour, topology: Topology, version: str) -> list[str]:
+def _hidden_keys(connection: Connection, flavour: Flavour, topology: Topology, version: str) -> list[Acting]:
     """Foreign keys that change captured rows inside the engine: no row event tells of it before MySQL 9.6."""
-    with connection.cursor() as cursor:
-        if not flavour.mariadb and flavour.version >= _CASCADES_IN_BINLOG_SINCE:
+    if not flavour.mariadb and flavour.version >= _CASCADES_IN_BINLOG_SINCE:
+        with connection.cursor() as cursor:
             cursor.execute("SHOW GLOBAL VARIABLES LIKE 'innodb_native_foreign_keys'")
             if ("innodb_native_foreign_keys", "ON") not in cursor.fetchall():
                 return []
-        cursor.execute(
-            "SELECT r.TABLE_NAME, r.CONSTRAINT_NAME, r.DELETE_RULE, r.UPDATE_RULE, r.UNIQUE_CONSTRAINT_SCHEMA,"
-            " r.REFERENCED_TABLE_NAME, k.COLUMN_NAME, k.REFERENCED_COLUMN_NAME"
-            " FROM information_schema.REFERENTIAL_CONSTRAINTS r JOIN information_schema.KEY_COLUMN_USAGE k"
-            " ON k.CONSTRAINT_SCHEMA = r.CONSTRAINT_SCHEMA AND k.CONSTRAINT_NAME = r.CONSTRAINT_NAME"
-            " AND k.TABLE_NAME = r.TABLE_NAME"
-            " WHERE r.CONSTRAINT_SCHEMA = %s ORDER BY r.TABLE_NAME, r.CONSTRAINT_NAME, k.ORDINAL_POSITION",
-            (topology.database(version),),
-        )
-        rows = cursor.fetchall()
-    columns: dict[tuple[Any, ...], list[tuple[str, str]]] = {}
-    for *constraint, own, other in rows:
-        columns.setdefault(tuple(constraint), []).append((own, other))
-    return [
-        cascade_problem(constraint, columns[constraint])
-        for constraint in columns
-        if constraint[0] in topology.tables and {*constraint[2:4]} & _ACTING
-    ]
-
-
-def cascade_problem(constraint: tuple[str, ...], columns: list[tuple[str, str]]) -> str:
-    """What is wrong with a foreign key of ``columns``, each with the parent's, and what mends it. Pure."""
-    table, name, on_delete, on_update, schema, parent = constraint
-    own, other = (", ".join(f"`{column}`" for column in names) for names in zip(*columns, strict=True))
-    return (
-        f"foreign key `{name}` of `{table}` changes its rows without a row event (ON DELETE {on_delete}, "
-        f"ON UPDATE {on_update}): ALTER TABLE `{table}` DROP FOREIGN KEY `{name}`; "
-        f"ALTER TABLE `{table}` ADD CONSTRAINT `{name}` FOREIGN KEY ({own}) REFERENCES `{schema}`.`{parent}` ({other}),"
-        " so that whoever changes the parent changes these rows by statements of their own; or upgrade to MySQL 9.6"
-    )
+    return cascades.acting_keys(connection, topology, version)

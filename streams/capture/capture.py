@@ -35,7 +35,7 @@ from streams.capture.tables import refuse_other_keys
 from streams.describe import collations_of
 from streams.kafka import KafkaUrl, ensure_topics
 from streams.mysql import MysqlUrl, session
-from streams.preflight import Flavour, examine, refuse_hidden_cascades
+from streams.preflight import Flavour, examine, followers_of
 from streams.topics import topic_specs
 
 log = logging.getLogger(__name__)
@@ -86,6 +86,7 @@ class Capture:
         checkpoint, states, self._published = self._journal.open()
         try:
             found.refuse(states)
+            self._followers = found.followers
             told = Told()
             for key, value in self._journal.sums():
                 told.take(key, value)
@@ -202,6 +203,7 @@ class Capture:
         if len(batch):
             self._tell(batch)
             self._count(batch)
+            self._emulate(batch)
         if read.altered is not None:
             self._follow(read.altered)
         for origin, first, last in batch.finished:
@@ -234,11 +236,31 @@ class Capture:
             )
             if state is not None:
                 log.info("table `%s` %s and is read anew: `%s`", table, effect.value, altered.text.strip()[:200])
-                self._open()
-                self._journal.save_snapshot(state)
-                self._counting.filling(state)
-        if "REFERENCES" in altered.text.upper():
-            refuse_hidden_cascades(self._mysql, self._topology, self._version)
+                self._begun(state)
+        if altered.tables or "REFERENCES" in altered.text.upper():
+            self._followers = followers_of(self._mysql, self._topology, self._version)
+
+    def _emulate(self, batch: Batch) -> None:
+        """Have the tables filled anew that foreign keys may have changed with the rows that the batch tells."""
+        parents = {
+            number: found
+            for number in batch.layouts
+            if (found := self._followers.get(self._layouts[number].schema.table)) is not None
+        }
+        due: set[str] = set()
+        for number, before, _, after, _ in batch.changes() if parents else ():
+            if number in parents:
+                due |= parents[number].of(before, after)
+        for table in sorted(due):
+            state = self._chunks.again(table)
+            if state is not None:
+                self._begun(state)
+
+    def _begun(self, state: SnapshotState) -> None:
+        """Save the state of a fill that something in the stream makes necessary."""
+        self._open()
+        self._journal.save_snapshot(state)
+        self._counting.filling(state)
 
     def _tell(self, batch: Batch) -> None:
         self._open()

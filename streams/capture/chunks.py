@@ -104,6 +104,11 @@ class Chunks:
         """
         return self._filling.refill(table, reason)
 
+    def again(self, table: str) -> SnapshotState | None:
+        """Rows of the table may have changed up to where the stream stands now, and no event told it: fill it anew, at
+        once or behind the fill under way; the state to be saved as of `refill`, if there is one."""
+        return self._filling.again(table)
+
     def created(self, table: str) -> SnapshotState | None:
         """There is such a table, from where the stream stands now on; the state to be saved, as of `refill`, where it
         was known to be absent. A chunk that is being read may not have seen it."""

@@ -16,7 +16,7 @@ from streams.capture.snapshot import CHUNK_ROWS, Chunk
 
 keys = st.integers(0, 5)
 CALM = ("rest", "write", "delete", "show", "stream", "chunk", "chunk", "commit")
-WILD = (*CALM, "rest", "truncate", "crash", "lose", "refill", "ask", "pause", "resume", "stop", "alter")
+WILD = (*CALM, "rest", "truncate", "crash", "lose", "refill", "ask", "pause", "resume", "stop", "alter", "cascade")
 
 
 def moves(names: tuple[str, ...]) -> st.SearchStrategy[list[tuple[str, int]]]:
@@ -270,3 +270,16 @@ def test_what_is_being_read_may_be_put_in_doubt() -> None:
     assert filling.stale
     filling.dropped()
     assert filling.states["t"] == SnapshotState("t", "running", 4, [4])
+
+
+def test_a_table_that_changed_in_secret_is_filled_once_more_behind_the_fill_under_way() -> None:
+    filling = Filling({"t": SnapshotState("t", "running", 4, [4])})
+    state = filling.again("t")
+    assert state is not None
+    assert (state.state, state.after, state.again) == ("running", [4], True)
+    assert filling.again("t") is None
+    assert filling.stopped("t") == []
+    filling.open_window("t", "t")
+    anew_ = filling.joined(chunk(last=None), 0.0)
+    assert (anew_.state, anew_.after, anew_.again, anew_.reason) == ("running", None, False, "cascade")
+    assert filling.again("t") is None  # not a row of it has been asked for
