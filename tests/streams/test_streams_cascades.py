@@ -54,8 +54,8 @@ def test_a_key_that_acts_is_refused_unless_it_is_emulated() -> None:
     assert refused == [
         "foreign key `f_b` of `b` changes its rows without a row event (ON DELETE CASCADE, ON UPDATE RESTRICT): "
         "ALTER TABLE `b` DROP FOREIGN KEY `f_b`; ALTER TABLE `b` ADD CONSTRAINT `f_b` FOREIGN KEY (`a_id`) "
-        "REFERENCES `shop`.`a` (`id`), so that whoever changes the parent changes these rows by statements of their own;"
-        " or declare `cascades: emulate`; or upgrade to MySQL 9.6"
+        "REFERENCES `shop`.`a` (`id`), so that whoever changes the parent changes these rows by statements of their"
+        " own; or declare `cascades: emulate`; or upgrade to MySQL 9.6"
     ]
     assert problems([key("b", "a")], TABLES, "future") == []
 
