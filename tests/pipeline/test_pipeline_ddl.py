@@ -1,5 +1,6 @@
 """DDL under traffic, capture killed right behind it: every store ends as MySQL is."""
 
+import asyncio
 import os
 import random
 import signal
@@ -10,6 +11,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import asyncpg
 import msgspec
 import pymysql
 import pytest
@@ -103,6 +105,18 @@ class Altered:
         assert report.verdict == "equal", report
         assert {result.sink for result in report.results} == {"redis", "postgres", "sqlite"}
         return report.results[0].source_rows
+
+    def stored(self) -> int:
+        """How many rows PostgreSQL has."""
+
+        async def count() -> int:
+            connection = await asyncpg.connect(self.line.endpoints["postgres"])
+            try:
+                return int(await connection.fetchval(f"SELECT count(*) FROM tailrace.{TABLE}"))
+            finally:
+                await connection.close()
+
+        return asyncio.run(count())
 
     def state(self) -> SnapshotState:
         """What capture saved of the table's fill."""
@@ -204,6 +218,9 @@ def test_a_table_that_is_gone_is_known_and_filled_when_it_is_back(busy: Altered)
     busy.killed()
     busy.line.settle()
     assert busy.state().absent
+    assert busy.stored() == 0
+    found = busy.line.check()
+    assert {(result.verdict, result.reason) for result in found.results} == {("undecided", "MySQL has no such table")}
     busy.run("INSERT INTO away (id, user_id, n) VALUES (1000, 1, 1)", f"RENAME TABLE away TO {TABLE}")
     busy.killed()
     assert busy.equal() > 0
