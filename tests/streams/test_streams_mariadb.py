@@ -100,6 +100,19 @@ def test_its_own_statements_are_understood(root: MysqlUrl) -> None:
     ]
 
 
+def test_an_alter_that_is_logged_in_two_phases_counts_when_it_begins_and_when_it_is_done(root: MysqlUrl) -> None:
+    work = [
+        "SET SESSION binlog_alter_two_phase = 1",
+        "INSERT INTO t VALUES (1)",
+        "ALTER TABLE t ADD COLUMN v INT DEFAULT 5",
+        "INSERT INTO t VALUES (2, 2)",
+    ]
+    outcome = of(root, ["CREATE TABLE t (id INT PRIMARY KEY)"], work).outcome("t")
+    assert outcome.error is None
+    assert [row for _, _, row in told(outcome)] == [{"id": 1}, {"id": 2, "v": 2}]
+    assert [dict(one.tables) for one in outcome.altered] == [{"t": CHANGED}] * 2
+
+
 TABLES = ["CREATE TABLE t (id INT PRIMARY KEY)", "CREATE TABLE other (id INT PRIMARY KEY)"]
 
 
