@@ -201,7 +201,8 @@ class _Audit:
                 tell=self.tell,
             )
             stack.callback(look.digests.close)
-            if await asyncio.to_thread(self.marks.filled, target.source, time.monotonic() + terms.timeout):
+            unready = await asyncio.to_thread(self._unready, target.source)
+            if not unready:
                 if keys is not None:
                     look.ask(keys)
                 elif self.counts is not None:
@@ -222,7 +223,7 @@ class _Audit:
                 await look.again(terms.rounds)
             else:
                 for side in sides:
-                    side.away = side.away or "the table is still being filled for the first time"
+                    side.away = side.away or unready
             if any(side.findings for side in sides):
                 await asyncio.to_thread(self._explain, sides)
             results = [_result(side, look) for side in sides]
@@ -231,6 +232,12 @@ class _Audit:
         rate = rows / max(seconds, 0.001)
         self.tell(f"{target.table}: {rows} rows on both sides in {seconds:.1f} s, {rate:.0f}/s")
         return results
+
+    def _unready(self, table: str) -> str:
+        """Why a table cannot be looked at, "" where it can."""
+        if not self.marks.filled(table, time.monotonic() + self.terms.timeout):
+            return "the table is still being filled"
+        return "MySQL has no such table" if self.marks.fills[table].absent else ""
 
     def _truth(self, targets: Sequence[Target], stack: AsyncExitStack) -> Truth:
         target = targets[0]

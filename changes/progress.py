@@ -47,6 +47,8 @@ class SnapshotState(msgspec.Struct, frozen=True):
     and was not told again is swept. ``rows`` were read so far, of about ``estimate``, of late ``rate`` in a second;
     ``swept`` were deleted. ``derived`` is that of the request that asked for the fill, if one did. ``reason`` says in a
     word why the table is filled anew, "" for the first fill. What is ``paused`` waits to be resumed.
+    ``absent``: MySQL had no such table when it was to be read. ``again``: once done it begins anew, for rows that were
+    read may have changed in secret since.
     """
 
     table: str
@@ -62,6 +64,8 @@ class SnapshotState(msgspec.Struct, frozen=True):
     where: str = ""
     paused: bool = False
     rate: float = 0.0
+    absent: bool = False
+    again: bool = False
 
     @property
     def name(self) -> str:

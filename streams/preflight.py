@@ -1,6 +1,6 @@
 """Whether a source can be captured rightly: every reason why not, each with the statement that mends it."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,6 +8,8 @@ from pymysql.cursors import Cursor
 
 from changes.errors import Misconfigured
 from changes.topology import Topology
+from streams import cascades
+from streams.cascades import Acting, Followers
 from streams.describe import tables_of
 from streams.mysql import Connection, MysqlUrl, session
 
@@ -44,18 +46,53 @@ class Flavour:
         return cls("MariaDB" in text, tuple(int(number) for number in numbers if number.isdigit()))
 
 
-def preflight(url: MysqlUrl, topology: Topology, version: str) -> None:
-    """Raises `Misconfigured` that lists every reason, one a line, or `Transient` where MySQL cannot be reached."""
+@dataclass(frozen=True)
+class Found:
+    """What speaks against capturing: ``problems``, and of declared tables that are not there, by table. ``followers``
+    are those that change in secret with another one's rows."""
+
+    problems: tuple[str, ...]
+    absent: Mapping[str, str]
+    followers: Mapping[str, Followers]
+
+    def refuse(self, known: Collection[str] | None = None) -> None:
+        """Raises `Misconfigured` that lists every reason, one a line.
+
+        A table of ``known`` was captured before: where it is absent it was dropped since, which the stream tells.
+        ``None`` lets every absent table pass.
+        """
+        absent = [] if known is None else [problem for table, problem in self.absent.items() if table not in known]
+        if self.problems or absent:
+            raise Misconfigured("\n".join((*self.problems, *absent)))
+
+
+def examine(url: MysqlUrl, topology: Topology, version: str) -> Found:
+    """Look at the server and the declared tables. Raises `Transient` where MySQL cannot be reached."""
     with session(url) as connection:
         flavour = Flavour.of(connection)
-        problems = [
-            *_variables(connection, flavour),
-            *_grants(connection),
-            *_tables(connection, topology, version),
-            *_cascades(connection, flavour, topology, version),
-        ]
-    if problems:
-        raise Misconfigured("\n".join(problems))
+        problems, absent = _tables(connection, topology, version)
+        keys = _hidden_keys(connection, flavour, topology, version)
+        refused = cascades.problems(keys, topology, version)
+        return Found(
+            (*_variables(connection, flavour), *_grants(connection), *problems, *refused),
+            absent,
+            {} if refused else cascades.followers(keys, topology),
+        )
+
+
+def preflight(url: MysqlUrl, topology: Topology, version: str) -> None:
+    """What `examine` finds, where nothing was captured yet: raises `Misconfigured` or `Transient`."""
+    examine(url, topology, version).refuse(())
+
+
+def followers_of(url: MysqlUrl, topology: Topology, version: str) -> Mapping[str, Followers]:
+    """`Found.followers` now: to be asked whenever a foreign key may have come or gone. Raises `Misconfigured` for one
+    that is to be refused."""
+    with session(url) as connection:
+        keys = _hidden_keys(connection, Flavour.of(connection), topology, version)
+    if refused := cascades.problems(keys, topology, version):
+        raise Misconfigured("\n".join(refused))
+    return cascades.followers(keys, topology)
 
 
 def _one(cursor: Cursor) -> Any:
@@ -105,39 +142,29 @@ def _grants(connection: Connection) -> list[str]:
     ]
 
 
-def _tables(connection: Connection, topology: Topology, version: str) -> list[str]:
+def _tables(connection: Connection, topology: Topology, version: str) -> tuple[list[str], dict[str, str]]:
+    """What is wrong with the tables that are there, and those that are not."""
     database = topology.database(version)
     described = tables_of(connection, database, list(topology.tables))
-    problems = []
+    problems: list[str] = []
+    absent: dict[str, str] = {}
     for index, declared in enumerate(topology.declared.tables):
         found = described.get(declared.table)
         if found is None:
             problem = topology.problem(
                 f"`{database}` has no table `{declared.table}`, or the user may not see it", "tables", index, "table"
             )
-            problems.append(str(problem))
+            absent[declared.table] = str(problem)
         else:
             problems += [str(problem) for problem in topology.check_table(*found)]
-    return problems
+    return problems, absent
 
 
-def _cascades(connection: Connection, flavour: Flavour, topology: Topology, version: str) -> list[str]:
+def _hidden_keys(connection: Connection, flavour: Flavour, topology: Topology, version: str) -> list[Acting]:
     """Foreign keys that change captured rows inside the engine: no row event tells of it before MySQL 9.6."""
-    with connection.cursor() as cursor:
-        if not flavour.mariadb and flavour.version >= _CASCADES_IN_BINLOG_SINCE:
+    if not flavour.mariadb and flavour.version >= _CASCADES_IN_BINLOG_SINCE:
+        with connection.cursor() as cursor:
             cursor.execute("SHOW GLOBAL VARIABLES LIKE 'innodb_native_foreign_keys'")
             if ("innodb_native_foreign_keys", "ON") not in cursor.fetchall():
                 return []
-        cursor.execute(
-            "SELECT TABLE_NAME, CONSTRAINT_NAME, DELETE_RULE, UPDATE_RULE FROM"
-            " information_schema.REFERENTIAL_CONSTRAINTS WHERE CONSTRAINT_SCHEMA = %s",
-            (topology.database(version),),
-        )
-        rows = cursor.fetchall()
-    acting = {"CASCADE", "SET NULL", "SET DEFAULT"}
-    return [
-        f"foreign key `{name}` of `{table}` changes its rows without a row event (ON DELETE {on_delete}, "
-        f"ON UPDATE {on_update}): ALTER TABLE `{table}` DROP FOREIGN KEY `{name}`, or upgrade to MySQL 9.6"
-        for table, name, on_delete, on_update in rows
-        if table in topology.tables and ({on_delete, on_update} & acting)
-    ]
+    return cascades.acting_keys(connection, topology, version)

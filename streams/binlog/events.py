@@ -35,6 +35,8 @@ ROWS = WRITES | UPDATES | DELETES
 
 HEADER = 19
 _LATEST_US = 1 << 53
+_PREPARED = 1 << 6
+"""A flag of MariaDB's GTID events."""
 LARGEST_PAYLOAD = 1 << 30
 """Bytes that one compressed transaction may unfold to before it is refused."""
 
@@ -105,6 +107,23 @@ def mariadb_gtid(data: bytes, server_id: int) -> tuple[str, bool]:
     sequence = _number(data, HEADER, 8)
     domain = _number(data, HEADER + 8, 4)
     return f"{domain}-{server_id}-{sequence}", bool(data[HEADER + 12] & 1)
+
+
+@refusing
+def mariadb_prepared(data: bytes) -> bool:
+    """Whether a MariaDB GTID event begins what XA PREPARE ends."""
+    return bool(data[HEADER + 12] & _PREPARED)
+
+
+@refusing
+def xa_prepare(data: bytes) -> tuple[bool, str]:
+    """Whether an XA transaction was committed in one phase, and its name as the server spells it elsewhere."""
+    one_phase, at = bool(data[HEADER]), HEADER + 1
+    format_, first, second = (_number(data, at + skip, 4) for skip in (0, 4, 8))
+    body = data[at + 12 : at + 12 + first + second]
+    if len(body) < first + second:
+        raise ValueError("the name of an XA transaction is cut off")
+    return one_phase, f"X'{body[:first].hex()}',X'{body[first:].hex()}',{format_}"
 
 
 @refusing

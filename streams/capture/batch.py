@@ -10,9 +10,12 @@ from typing import Protocol
 from changes.gtid import MariadbGtids, MysqlGtids
 from changes.progress import Partial
 from streams.capture.emit import LARGEST_MESSAGE, Message
+from streams.capture.statements import Meaning
 
 FULL_BYTES = 1 << 20
 """A batch ends behind the first transaction that makes it as large as this, or inside one twice as large."""
+LARGEST_XA = 64 << 20
+"""The most bytes of records that are held back until it is known what becomes of an XA transaction."""
 MESSAGE_BYTES = 200
 """What a record takes beside its key and value: headers, mostly."""
 
@@ -153,10 +156,11 @@ class PlainBatch:
 
 @dataclass(frozen=True)
 class Read:
-    """``altered``: the statement behind the batch's last record that may have changed a table, if there was one."""
+    """``altered``: the DDL behind the batch's last record, if there was one, or what else changed rows without telling
+    them. It may stand in a transaction that goes on."""
 
     batch: Batch
-    altered: str = ""
+    altered: Meaning | None = None
 
 
 class Reader(Protocol):

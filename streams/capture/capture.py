@@ -13,11 +13,12 @@ from changes.envelope import Headers
 from changes.errors import Misconfigured
 from changes.gtid import MariadbGtids, MysqlGtids
 from changes.progress import Checkpoint, Partial, PublishedSchema, SnapshotState
+from changes.schema import TableSchema
 from changes.topology import Topology
 from streams.binlog.charsets import Collations
 from streams.binlog.connection import BinlogConnection
 from streams.capture.batch import Batch, Beginning, Read
-from streams.capture.chunks import Chunks, Standing
+from streams.capture.chunks import Chunks, Standing, tell_absent
 from streams.capture.emit import LARGEST_MESSAGE, Message, TablePlan
 from streams.capture.engine import engine_of, native_module, reader_of
 from streams.capture.filling import begun
@@ -28,11 +29,13 @@ from streams.capture.requests import RequestReader
 from streams.capture.seeding import Counting
 from streams.capture.snapshot import executed
 from streams.capture.standby import stand_by
+from streams.capture.statements import Effect, Meaning
 from streams.capture.sums import Told
+from streams.capture.tables import refuse_other_keys
 from streams.describe import collations_of
 from streams.kafka import KafkaUrl, ensure_topics
 from streams.mysql import MysqlUrl, session
-from streams.preflight import Flavour, preflight
+from streams.preflight import Flavour, examine, followers_of
 from streams.topics import topic_specs
 
 log = logging.getLogger(__name__)
@@ -59,7 +62,7 @@ class Capture:
         self._database = topology.database(version)
         self._native = native_module()
         self._journal = Journal(kafka, version, self._native)
-        self._published: set[str] = set()
+        self._published: dict[str, TableSchema] = {}
         self._rows_written = 0
         self._bytes = 0
         self._opened_at = 0.0
@@ -74,13 +77,16 @@ class Capture:
         return engine_of(self._native)
 
     def run(self) -> None:
-        preflight(self._mysql, self._topology, self._version)
+        found = examine(self._mysql, self._topology, self._version)
+        found.refuse()
         ensure_topics(self._kafka, topic_specs(self._topology, self._version))
         stand_by(self._kafka, self._version, self._stop)
         if self._stop.is_set():
             return
         checkpoint, states, self._published = self._journal.open()
         try:
+            found.refuse(states)
+            self._followers = found.followers
             told = Told()
             for key, value in self._journal.sums():
                 told.take(key, value)
@@ -112,6 +118,8 @@ class Capture:
             self._journal.forget_snapshot(state)
         for state in filling.values():
             self._counting.filling(state)
+            if state.absent:
+                tell_absent(state.table)
         inbox = RequestReader(self._kafka, self._version, checkpoint.requests)
         self._chunks = Chunks(
             self._topology, self._version, self._mysql, self._kafka, inbox, filling, checkpoint.requests
@@ -195,8 +203,9 @@ class Capture:
         if len(batch):
             self._tell(batch)
             self._count(batch)
-        if read.altered:
-            self._counting.altered(read.altered)
+            self._emulate(batch)
+        if read.altered is not None:
+            self._follow(read.altered)
         for origin, first, last in batch.finished:
             self._executed.extend(origin, first, last)
         if batch.finished and self._executed.ordinal != batch.ordinal:
@@ -212,6 +221,46 @@ class Capture:
             self._partial = Partial(batch.gtid, batch.done)
         elif not batch.awaited:
             self._partial = None
+
+    def _follow(self, altered: Meaning) -> None:
+        """Have the tables filled anew whose rows a statement changed without telling them.
+
+        Their states are saved in the Kafka transaction that holds the stream up to the statement. Where that is cut
+        off before the end of a transaction, the statement is met again, and nothing is lost by filling twice.
+        """
+        for table, effect in altered.tables.items():
+            state = (
+                self._chunks.created(table)
+                if effect is Effect.CREATED
+                else self._chunks.refill(table, effect.name.lower())
+            )
+            if state is not None:
+                log.info("table `%s` %s and is read anew: `%s`", table, effect.value, altered.text.strip()[:200])
+                self._begun(state)
+        if altered.tables or "REFERENCES" in altered.text.upper():
+            self._followers = followers_of(self._mysql, self._topology, self._version)
+
+    def _emulate(self, batch: Batch) -> None:
+        """Have the tables filled anew that foreign keys may have changed with the rows that the batch tells."""
+        parents = {
+            number: found
+            for number in batch.layouts
+            if (found := self._followers.get(self._layouts[number].schema.table)) is not None
+        }
+        due: set[str] = set()
+        for number, before, _, after, _ in batch.changes() if parents else ():
+            if number in parents:
+                due |= parents[number].of(before, after)
+        for table in sorted(due):
+            state = self._chunks.again(table)
+            if state is not None:
+                self._begun(state)
+
+    def _begun(self, state: SnapshotState) -> None:
+        """Save the state of a fill that something in the stream makes necessary."""
+        self._open()
+        self._journal.save_snapshot(state)
+        self._counting.filling(state)
 
     def _tell(self, batch: Batch) -> None:
         self._open()
@@ -247,8 +296,11 @@ class Capture:
     def _publish(self, plan: TablePlan) -> None:
         name = f"{plan.schema.table}:{plan.fingerprint}"
         if name not in self._published:
+            for before in self._published.values():
+                if before.table == plan.schema.table:
+                    refuse_other_keys(before, plan.schema)
             self._journal.publish_schema(name, PublishedSchema(plan.schema, plan.fingerprint))
-            self._published.add(name)
+            self._published[name] = plan.schema
 
     def _park(self, plan: TablePlan, topic: str, key: bytes, headers: Headers) -> None:
         self._journal.park(topic, key, headers, "too large for Kafka")

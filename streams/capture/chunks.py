@@ -104,6 +104,19 @@ class Chunks:
         """
         return self._filling.refill(table, reason)
 
+    def again(self, table: str) -> SnapshotState | None:
+        """Rows of the table may have changed up to where the stream stands now, and no event told it: fill it anew, at
+        once or behind the fill under way; the state to be saved as of `refill`, if there is one."""
+        return self._filling.again(table)
+
+    def created(self, table: str) -> SnapshotState | None:
+        """There is such a table, from where the stream stands now on; the state to be saved, as of `refill`, where it
+        was known to be absent. A chunk that is being read may not have seen it."""
+        if self.states[table].absent:
+            return self.refill(table, "created")
+        self._filling.doubt(table)
+        return None
+
     def step(self, at: Standing) -> Joined | None:
         """Go on with what is to be read, without waiting for it; what may join now, if anything.
 
@@ -232,7 +245,9 @@ class Chunks:
     def _join(self, chunk: Chunk) -> Joined:
         messages = list(self._filling.surviving(chunk))
         state = self._filling.joined(chunk, time.monotonic())
-        if state.state != "running":
+        if state.absent:
+            tell_absent(state.table)
+        elif state.state != "running":
             log.info("table `%s` is filled%s: %d rows", state.table, " in part" if state.id else "", state.rows)
         return _joined(chunk, messages, [state])
 
@@ -274,6 +289,14 @@ class Chunks:
         if self._sweep is not None:
             self._sweep.close()
             self._sweep = None
+
+
+def tell_absent(table: str) -> None:
+    log.error(
+        "MySQL has no table `%s` any more: its rows are deleted everywhere, and it is filled again once there is one;"
+        " where there shall be none, take it out of the declaration",
+        table,
+    )
 
 
 def _joined(chunk: Chunk, messages: Sequence[Message], states: Sequence[SnapshotState] = ()) -> Joined:

@@ -11,6 +11,8 @@ from streams.capture.emit import Message
 from streams.capture.requests import Pending
 from streams.capture.snapshot import CHUNK_ROWS, Chunk
 
+CASCADE = "cascade"
+"""The reason of a fill whose table a foreign key may have changed."""
 _SMOOTH = 0.3
 """The weight of the newest chunk in a fill's rate."""
 
@@ -85,10 +87,25 @@ class Filling:
         What is under way of the table was read before: it does not join.
         """
         self.states[table] = anew(self.states[table], reason, derived)
-        self._stale = self._stale or table == self._table
+        self.doubt(table)
         self._unsettled.add(table)
         self._limits.pop(table, None)
         self._joined_at.pop(table, None)
+        return self.states[table]
+
+    def doubt(self, table: str) -> None:
+        """What is being read of the table now does not join: it is read again."""
+        self._stale = self._stale or table == self._table
+
+    def again(self, table: str) -> SnapshotState | None:
+        """Fill a table anew as soon as the fill under way is done, for its rows may have changed in secret; its state,
+        ``None`` where that is due already. However often that is, every fill comes to its end."""
+        state = self.states[table]
+        if state.state == "done":
+            return self.refill(table, CASCADE)
+        if state.again or table in self._unsettled:
+            return None
+        self.states[table] = msgspec.structs.replace(state, again=True)
         return self.states[table]
 
     def add(self, state: SnapshotState) -> SnapshotState:
@@ -113,7 +130,10 @@ class Filling:
         ended = [
             msgspec.structs.replace(state, state="done", paused=False, derived="")
             for state in self.states.values()
-            if state.table == table and state.state != "done" and (state.id or state.reason == ASKED)
+            if state.table == table
+            and state.state != "done"
+            and (state.id or state.reason == ASKED)
+            and not state.again
         ]
         for state in ended:
             self._ended(state)
@@ -202,7 +222,8 @@ class Filling:
         )
         if chunk.last is None:
             sweeps = bool(mark) and not state.id
-            state = msgspec.structs.replace(state, state="sweeping" if sweeps else "done", derived="")
+            absent = chunk.absent and not state.id
+            state = msgspec.structs.replace(state, state="sweeping" if sweeps else "done", derived="", absent=absent)
         return self._moved(state, chunk.read)
 
     def swept(self, deleted: int, *, ended: bool) -> SnapshotState:
@@ -229,11 +250,11 @@ class Filling:
         self.dropped()
         if state.state == "running":
             self._limits[state.name] = min(CHUNK_ROWS, read + read // 4 + 1)
-        if state.state == "done":
-            self._ended(state)
-        else:
+        if state.state != "done":
             self.states[state.name] = state
-        return state
+            return state
+        self._ended(state)
+        return self.refill(state.table, CASCADE) if state.again else state
 
     def _rate(self, before: SnapshotState, rows: int, now: float) -> float:
         since = self._joined_at.get(before.name)
@@ -242,6 +263,11 @@ class Filling:
             return before.rate
         rate = rows / (now - since)
         return round(rate if not before.rate else before.rate + _SMOOTH * (rate - before.rate), 1)
+
+
+def _needed(state: SnapshotState) -> bool:
+    """Whether stores are wrong without it."""
+    return not state.id and (state.reason != ASKED or state.again)
 
 
 def _plain(value: Value) -> bool | int | float | str | None:

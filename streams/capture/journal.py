@@ -24,6 +24,7 @@ from changes.progress import (
     internal_topic,
     unfold,
 )
+from changes.schema import TableSchema
 from streams.capture.batch import Batch
 from streams.capture.layouts import Layouts
 from streams.capture.outlet import outlet_of
@@ -53,6 +54,7 @@ class Journal:
         self._open = False
         self._full_at_ms = 0
         self._saved: object = None
+        self._fills: object = None
         self._outlet = outlet_of(
             native,
             url.config(
@@ -68,8 +70,9 @@ class Journal:
             ),
         )
 
-    def open(self) -> tuple[Checkpoint | None, dict[str, SnapshotState], set[str]]:
-        """Shut out every earlier writer; what they left: checkpoint, snapshots, and schemas already published."""
+    def open(self) -> tuple[Checkpoint | None, dict[str, SnapshotState], dict[str, TableSchema]]:
+        """Shut out every earlier writer; what they left: checkpoint, snapshots, and schemas by the names under which
+        they are published."""
         try:
             self._outlet.init(OPERATION_SECONDS)
         except KafkaException as error:
@@ -85,7 +88,10 @@ class Journal:
             else:
                 state = msgspec.json.decode(value, type=SnapshotState)
                 snapshots[state.name] = state
-        published = {_text(message.key()) for message in read_topic(self._url, self._schemas)}
+        published = {
+            _text(message.key()): msgspec.json.decode(message.value() or b"", type=PublishedSchema).schema
+            for message in read_topic(self._url, self._schemas)
+        }
         self._ends = read_ends(self._url, self._version)
         return checkpoint, snapshots, published
 
@@ -163,7 +169,8 @@ class Journal:
         must then be closed, and what was written since the last commit comes again."""
         self.begin()
         self._flush()  # offsets of the changes must be known before the positions that tell them
-        full = now_ms - self._full_at_ms >= FULL_EVERY_MS
+        fills = {name: (one.state, one.absent) for name, one in snapshots.items()}
+        full = now_ms - self._full_at_ms >= FULL_EVERY_MS or fills != self._fills
         self._ends.update(self._moved)
         record = Positions(
             position=checkpoint.position,
@@ -192,7 +199,7 @@ class Journal:
         self._open = False
         self._moved = {}
         if full:
-            self._full_at_ms = now_ms
+            self._full_at_ms, self._fills = now_ms, fills
 
     def close(self) -> None:
         """Give up what is not committed."""

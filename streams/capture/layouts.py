@@ -1,5 +1,6 @@
 """The layouts of tables that the stream has shown, numbered; and what is decided on events, whoever decodes them."""
 
+from dataclasses import replace
 from typing import NoReturn
 
 from changes.errors import Misconfigured
@@ -7,8 +8,9 @@ from changes.topology import Topology
 from streams.binlog import events
 from streams.binlog.charsets import Collations
 from streams.binlog.table_map import TableMap, parse_table_map
+from streams.capture.batch import LARGEST_XA
 from streams.capture.emit import TablePlan
-from streams.capture.statements import Statement, classify
+from streams.capture.statements import Effect, Meaning, classify, xid_of
 
 
 class Layouts:
@@ -21,6 +23,7 @@ class Layouts:
         self._topology = topology
         self._collations = collations
         self._plans: list[TablePlan] = []
+        self._prepared: set[str] = set()
 
     def __getitem__(self, number: int) -> TablePlan:
         return self._plans[number]
@@ -42,10 +45,46 @@ class Layouts:
         self._plans.append(plan)
         return len(self._plans) - 1, table_map, plan
 
-    def classify(self, event: bytes, *, inside: bool) -> tuple[Statement, str]:
-        """What a QUERY event does, and its text. Raises `Misconfigured` for what would lose changes."""
+    def classify(self, event: bytes, *, inside: bool) -> Meaning:
+        """What a QUERY event does. Raises `Misconfigured` for what must not be passed over."""
         database, text = events.query(event)
-        return classify(text, database, self.database, frozenset(self.tables), inside=inside), text
+        meaning = classify(text, database, self.database, frozenset(self.tables), inside=inside)
+        if meaning.xid:
+            known = meaning.xid in self._prepared
+            self._prepared.discard(meaning.xid)
+            if meaning.committed and not known:
+                # prepared before this was started: maybe before all that capture has read, and then no event told it
+                meaning = replace(meaning, tables=dict.fromkeys(self.tables, Effect.CHANGED))
+        self._refuse_where_declared(meaning)
+        return meaning
+
+    def prepared(self, event: bytes, *, touched: bool, gtid: str) -> None:
+        """Take in the end of an XA transaction's rows; ``touched`` says that rows of captured tables were among them.
+
+        Raises `Misconfigured` where such rows are prepared only: they are no changes before XA COMMIT, if ever.
+        """
+        one_phase, xid = events.xa_prepare(event)
+        if touched and not one_phase:
+            refuse(events.XA_PREPARE, gtid)
+        if not one_phase:
+            self._prepared.add(xid_of(xid))
+
+    def _refuse_where_declared(self, meaning: Meaning) -> None:
+        for index, declared in enumerate(self._topology.declared.tables):
+            effect = meaning.tables.get(declared.table, Effect.CREATED)
+            if declared.ddl == "fail" and effect is not Effect.CREATED:
+                raise Misconfigured(
+                    str(
+                        self._topology.problem(
+                            f"`{meaning.text.strip()[:200]}`: table `{declared.table}` {effect.value}, and it is"
+                            " declared `ddl: fail`. To follow the statement declare `ddl: lenient` and start again;"
+                            " `fail` may be declared again once it has been passed",
+                            "tables",
+                            index,
+                            "ddl",
+                        )
+                    )
+                )
 
 
 def refuse(type_: int, gtid: str) -> NoReturn:
@@ -56,8 +95,9 @@ def refuse(type_: int, gtid: str) -> NoReturn:
         raise Misconfigured("the binlog holds a tagged GTID, which this release cannot number: do not tag transactions")
     if type_ == events.XA_PREPARE:
         raise Misconfigured(
-            f"transaction {gtid} is an XA transaction, whose rows are logged before it is decided: "
-            "this release captures none; use ordinary transactions for captured tables"
+            f"transaction {gtid} prepares changes of captured tables (XA PREPARE), whose rows are logged before it is "
+            "decided: this release captures none of these, only XA COMMIT … ONE PHASE. Commit or roll back what "
+            "`XA RECOVER` lists; then `tailrace epoch raise` goes on behind it with a new snapshot"
         )
     if type_ == events.PARTIAL_UPDATE:
         raise Misconfigured(
@@ -67,6 +107,14 @@ def refuse(type_: int, gtid: str) -> NoReturn:
     if type_ in events.MARIADB_COMPRESSED:
         raise Misconfigured("the binlog holds MariaDB's compressed events: SET GLOBAL log_bin_compress = OFF")
     raise Misconfigured(f"the binlog holds an event of type {type_}, which this release does not know")
+
+
+def too_large(gtid: str) -> Misconfigured:
+    """An XA transaction that is more than may be held back."""
+    return Misconfigured(
+        f"transaction {gtid} is an XA transaction of more than {LARGEST_XA >> 20} MB, whose rows cannot be held back "
+        "until it is decided: use an ordinary transaction; `tailrace epoch raise` goes on behind it with a new snapshot"
+    )
 
 
 def unreadable(file: str, offset: int, error: ValueError) -> Misconfigured:

@@ -10,10 +10,10 @@ from streams.binlog import events, values
 from streams.binlog.charsets import Charset
 from streams.binlog.connection import refusal
 from streams.binlog.decimal import decimal_size
-from streams.capture.batch import LIMITS, Beginning, Limits, Read
-from streams.capture.layouts import Layouts, refuse, unreadable
+from streams.capture.batch import LARGEST_XA, LIMITS, Beginning, Limits, Read
+from streams.capture.layouts import Layouts, refuse, too_large, unreadable
 from streams.capture.plain import now_ms
-from streams.capture.statements import Statement
+from streams.capture.statements import Meaning, Statement
 
 _INTEGER_BYTES = {values.TINY: 1, values.SHORT: 2, values.INT24: 3, values.LONG: 4, values.LONGLONG: 8}
 
@@ -46,7 +46,9 @@ class NativeReader:
             partial=None if partial is None else (partial.gtid, partial.rows),
             full=limits.full,
             largest_message=limits.largest_message,
+            largest_held=LARGEST_XA,
         )
+        self._altered: Meaning | None = None
 
     def read(self, chunks: Iterator[memoryview]) -> Iterator[Read]:
         for chunk in chunks:
@@ -54,7 +56,7 @@ class NativeReader:
             try:
                 yield from self._decoded()
             except (ValueError, TailraceError) as error:
-                yield from self._taken("")  # what was read before is told before what is wrong
+                yield from self._taken()  # what was read before is told before what is wrong
                 if isinstance(error, ValueError):
                     file, offset = self._reader.place
                     raise unreadable(file, offset, error) from error
@@ -66,15 +68,18 @@ class NativeReader:
             if said == "asks":
                 yield from self._answered(self._reader.question)
                 continue
-            yield from self._taken("")
+            if said == "holds":
+                raise too_large(self._reader.gtid)
+            yield from self._taken()
             if said == "ended":
                 raise refusal(self._reader.question)
             if said == "hungry":
                 return
 
-    def _taken(self, altered: str) -> Iterator[Read]:
+    def _taken(self) -> Iterator[Read]:
         batch = self._reader.take()
         if batch is not None:
+            altered, self._altered = self._altered, None
             yield Read(batch, altered)
 
     def _answered(self, event: bytes) -> Iterator[Read]:
@@ -82,14 +87,26 @@ class NativeReader:
         if type_ == events.TABLE_MAP:
             self._show(event)
         elif type_ == events.QUERY:
-            statement, text = self._layouts.classify(event, inside=self._reader.inside)
-            self._reader.decide(statement.name.lower())
-            if statement is Statement.DDL:
-                yield from self._taken(text)
+            yield from self._decided(self._layouts.classify(event, inside=self._reader.inside))
+        elif type_ == events.XA_PREPARE:
+            self._layouts.prepared(event, touched=self._reader.touched, gtid=self._reader.gtid)
+            self._reader.decide("end")
+            yield from self._taken()
+        elif type_ in events.ROWS:  # of captured tables, in what XA PREPARE will end
+            refuse(events.XA_PREPARE, self._reader.gtid)
         elif type_ == events.PAYLOAD:
             self._reader.unfolded(events.unfolded(event))
         else:
             refuse(type_, self._reader.gtid)
+
+    def _decided(self, meaning: Meaning) -> Iterator[Read]:
+        self._reader.decide(meaning.statement.name.lower())
+        if meaning.statement is Statement.DDL or meaning.tables:
+            self._altered = meaning
+            yield from self._taken()
+        elif meaning.statement is Statement.XA:
+            yield from self._taken()
+            self._reader.hold()
 
     def _show(self, event: bytes) -> None:
         number, table_map, plan = self._layouts.add(event)

@@ -11,10 +11,10 @@ from streams.binlog import events
 from streams.binlog.connection import refusal
 from streams.binlog.packets import Packets
 from streams.binlog.table_map import TableMap, peek_name
-from streams.capture.batch import LIMITS, MESSAGE_BYTES, Beginning, Limits, PlainBatch, Read
+from streams.capture.batch import LARGEST_XA, LIMITS, MESSAGE_BYTES, Beginning, Limits, PlainBatch, Read
 from streams.capture.emit import Moment, TablePlan, change_messages
-from streams.capture.layouts import Layouts, refuse, unreadable
-from streams.capture.statements import Statement
+from streams.capture.layouts import Layouts, refuse, too_large, unreadable
+from streams.capture.statements import Meaning, Statement
 
 MOST_MESSAGES = 20_000
 """Records with which a batch ends between two transactions, or at twice as many inside one."""
@@ -26,7 +26,10 @@ def now_ms() -> int:
 
 @dataclass
 class _Transaction:
-    """The one that is being read. ``rows`` so far and ``skip``, in Kafka already, by table."""
+    """The one that is being read. ``rows`` so far and ``skip``, in Kafka already, by table.
+
+    ``prepared``: XA PREPARE will end it.
+    """
 
     gtid: str = ""
     origin: str = ""
@@ -38,6 +41,7 @@ class _Transaction:
     rows: dict[str, int] = field(default_factory=dict)
     skip: dict[str, int] = field(default_factory=dict)
     order: int = 0
+    prepared: bool = False
 
 
 _Current = tuple[int, TableMap, TablePlan]
@@ -64,7 +68,9 @@ class PlainReader:
         self._current: dict[int, _Current] = {}
         self._batch = PlainBatch()
         self._moved = False
-        self._altered = ""
+        self._altered: Meaning | None = None
+        self._xa = False
+        self._held = False
 
     def read(self, chunks: Iterator[memoryview]) -> Iterator[Read]:
         packets = Packets()
@@ -96,13 +102,18 @@ class PlainReader:
         yield from self._full()
 
     def _full(self) -> Iterator[Read]:
+        if self._held and self._batch.size > LARGEST_XA:
+            raise too_large(self._now.gtid)
         times = 2 if self._inside else 1
-        if self._batch.size >= self._limits.full * times or len(self._batch) >= MOST_MESSAGES * times or self._altered:
+        size, count = self._limits.full * times, MOST_MESSAGES * times
+        if self._batch.size >= size or len(self._batch) >= count or self._altered or self._xa != self._held:
             yield from self._taken()
+            self._held = self._xa
 
     def _taken(self) -> Iterator[Read]:
+        """Nothing of an XA transaction before it is known what becomes of it."""
         batch, now = self._batch, self._now
-        if not (batch.told or self._moved):
+        if (self._held and self._xa) or not (batch.told or self._moved):
             return
         batch.ordinal, batch.position, batch.source_us = self._executed, self._position, self._source_us
         batch.file, batch.offset, batch.inside = self._file, self._offset, self._inside
@@ -111,7 +122,7 @@ class PlainReader:
             names = [name for name in self._layouts.tables if name in now.rows or name in now.skip]
             batch.done = {name: max(now.rows.get(name, 0), now.skip.get(name, 0)) for name in names}
         read = Read(batch, self._altered)
-        self._batch, self._moved, self._altered = PlainBatch(), False, ""
+        self._batch, self._moved, self._altered = PlainBatch(), False, None
         yield read
 
     def _handle(self, data: bytes, head: events.Header) -> None:
@@ -139,8 +150,11 @@ class PlainReader:
         name, alone = events.mariadb_gtid(data, head.server_id)
         self._begin(name, "-", head.timestamp * 1_000_000, head.server_id)
         self._inside = not alone
+        self._now.prepared = events.mariadb_prepared(data)
 
     def _begin(self, gtid: str, sign: str, committed_us: int, server_id: int) -> None:
+        if self._xa:
+            raise ValueError("a transaction begins inside an XA transaction")
         origin, _, number = gtid.rpartition(sign)
         ordinal = int(number) if self._mariadb else self._executed + 1
         self._now = _Transaction(gtid, origin, int(number), ordinal, committed_us, server_id, ended=False)
@@ -153,15 +167,21 @@ class PlainReader:
         refuse(head.type, self._now.gtid)
 
     def _on_query(self, data: bytes, _: events.Header) -> None:
-        statement, text = self._layouts.classify(data, inside=self._inside)
-        if statement is Statement.BEGIN:
+        meaning = self._layouts.classify(data, inside=self._inside)
+        if meaning.statement in {Statement.BEGIN, Statement.XA}:
             self._inside = True
-        elif statement is Statement.END:
+            self._xa = self._xa or meaning.statement is Statement.XA
+        elif meaning.statement is Statement.END:
             self._end()
-        elif statement is Statement.DDL:
+        elif meaning.statement is Statement.DDL:
             self._known.clear()
-            self._altered = text
             self._end()
+        if meaning.statement is Statement.DDL or meaning.tables:
+            self._altered = meaning
+
+    def _on_xa_prepare(self, data: bytes, _: events.Header) -> None:
+        self._layouts.prepared(data, touched=bool(self._now.rows), gtid=self._now.gtid)
+        self._end()
 
     def _on_xid(self, _: bytes, __: events.Header) -> None:
         self._end()
@@ -180,7 +200,7 @@ class PlainReader:
                 finished.append((now.origin, now.number, now.number))
         self._position = position.snapshot(self._epoch, now.ordinal)
         self._source_us = now.committed_us
-        self._inside = False
+        self._inside = self._xa = False
         now.rows, now.skip, now.order = {}, {}, 0
 
     def _on_table_map(self, data: bytes, _: events.Header) -> None:
@@ -202,6 +222,8 @@ class PlainReader:
         entry = self._current.get(events.rows_table(data))
         if entry is None:
             return
+        if self._now.prepared:
+            refuse(events.XA_PREPARE, self._now.gtid)
         number, table_map, plan = entry
         table, now, batch = plan.schema.table, self._now, self._batch
         told = _Told(plan, self._clock(), self._moment(), self._limits)
@@ -263,7 +285,7 @@ _HANDLERS: dict[int, Callable[[PlainReader, bytes, events.Header], None]] = {
     events.GTID: PlainReader._on_gtid,
     events.ANONYMOUS_GTID: PlainReader._on_refused,
     events.GTID_TAGGED: PlainReader._on_refused,
-    events.XA_PREPARE: PlainReader._on_refused,
+    events.XA_PREPARE: PlainReader._on_xa_prepare,
     events.PARTIAL_UPDATE: PlainReader._on_partial_update,
     events.MARIADB_GTID: PlainReader._on_mariadb_gtid,
     **dict.fromkeys(events.ROWS, PlainReader._on_rows),

@@ -120,12 +120,6 @@ class Counting:
         """One row's change, by the hashes of its key and of the row; ``None`` where there is no such row."""
         self._ledger.change(plan.schema.table, key_before, before, key_after, after)
 
-    def altered(self, statement: str) -> None:
-        """DDL may change rows without row events: the tables that it names are counted anew."""
-        for table in self._topology.tables:
-            if table in statement:
-                self._ledger.forget(table)
-
     def filling(self, state: SnapshotState) -> None:
         """A table that is filled anew is counted anew too."""
         if state.state == "running" and not state.id:
@@ -171,7 +165,12 @@ class Counting:
             return
         self._look_at = now + LOOK_SECONDS
         for table, state in states.items():
-            if state.state == "done" and not self._ledger.knows(table) and now >= self._not_before.get(table, 0.0):
+            if (
+                not state.absent
+                and state.state == "done"
+                and not self._ledger.knows(table)
+                and now >= self._not_before.get(table, 0.0)
+            ):
                 self._ledger.open_window(table)
                 self._reading = Reading(table)
                 self._reading.start(partial(self._opened, table, at.executed.copy()))

@@ -77,9 +77,9 @@ class Chunk:
     """``messages`` tell the rows behind ``after``; rows that were wanted stand in ``rows`` by their Kafka key, and with
     them maybe some that only compare equal. ``moment`` is where they stand in the history.
 
-    ``last`` is the key to go on after, ``None`` where the table ends here. ``plan`` is ``None`` where there is no table
-    and never was one. ``estimate`` is of the rows in all, where the chunk is the first, and then ``mark`` as in
-    `changes.progress.SnapshotState`.
+    ``last`` is the key to go on after, ``None`` where the table ends here. ``absent``: there is no table, and where
+    there never was one ``plan`` is ``None``. ``estimate`` is of the rows in all, where the chunk is the first, and then
+    ``mark`` as in `changes.progress.SnapshotState`.
     """
 
     table: str
@@ -93,6 +93,7 @@ class Chunk:
     read: int = 0
     estimate: int | None = None
     mark: dict[int, int] | None = None
+    absent: bool = False
 
     @property
     def low(self) -> int:
@@ -145,7 +146,7 @@ def read_chunk(connection: Connection, source: Source, request: ChunkRequest) ->
     if source.tables.definition(connection, request.table) != _definition(layout):
         return Altered()
     moment = Moment(request.epoch, low, "", time.time_ns() // 1000, 0, file, offset)
-    chunk = Chunk(request.table, (), moment, file, offset, None, plan, estimate=guess, mark=mark)
+    chunk = Chunk(request.table, (), moment, file, offset, None, plan, estimate=guess, mark=mark, absent=layout is None)
     return chunk if plan is None else _told(chunk, plan, rows, request, whole=whole)
 
 

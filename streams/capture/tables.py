@@ -8,13 +8,15 @@ import pymysql
 from pymysql.constants import ER
 
 from changes.errors import Misconfigured
-from changes.schema import TableSchema
+from changes.schema import Kind, TableSchema
 from changes.topology import Topology
 from streams.capture.emit import TablePlan
 from streams.capture.select import quoted
 from streams.describe import tables_of
 from streams.mysql import Connection
 
+_PLAIN_KEYS = {Kind.INTEGER, Kind.TEXT}
+"""Kinds whose values stand in a key the same way whatever their size."""
 _COUNTER = re.compile(r" AUTO_INCREMENT=\d+")
 """Of a definition, what every insert changes."""
 
@@ -89,3 +91,15 @@ class Tables:
         declared = self._topology.tables[full.table]
         topic = self._topology.topic(self._version, full.table)
         return TablePlan.of(self._version, topic, full, tuple(declared.key), frozenset(declared.columns.drop))
+
+
+def refuse_other_keys(before: TableSchema, now: TableSchema) -> None:
+    """Raises `Misconfigured` where a row that did not change has another key in Kafka ``now`` than ``before``: its old
+    one would be told as deleted, and stores hold both in one place."""
+    for name in now.key if now.key == before.key else ():
+        old, new = before.column(name), now.column(name)
+        if old.kind is not new.kind or (old.type != new.type and old.kind not in _PLAIN_KEYS):
+            raise Misconfigured(
+                f"the key column `{name}` of `{now.table}` was {old.type} and is {new.type}, so that each row would"
+                " have another key than before: change it back, or declare a table of another name that has these rows"
+            )

@@ -71,6 +71,7 @@ def _capture(
         "reason": report.get("reason", ""),
         "engine": report.get("engine", ""),
         "filling": {name: asdict(fill_of(one)) for name, one in tail.snapshots.items() if one.state != "done"},
+        "absent": [name for name, one in tail.snapshots.items() if one.absent],
     }
     if last is None or time.time() * 1000 - last.at_ms > STALE_SECONDS * 1000:
         return result
@@ -134,6 +135,8 @@ def table_of(version: str, found: Mapping[str, Any]) -> Table:
         title += f", its reader is {capture['engine']}"
     for fill in capture.get("filling", {}).values():
         title += f"\n{in_words(Fill(**fill))}"
+    for name in capture.get("absent", ()):
+        title += f"\nabsent: MySQL has no table {name}; its rows were deleted everywhere"
     table = Table("sink", "tier", "state", "behind", "waiting", "applied", "stale", "parked", "p50", "p99", title=title)
     for lane in found["lanes"]:
         state = f"{lane['state']}: {lane['reason']}" if lane.get("reason") else lane["state"]

@@ -13,7 +13,7 @@ from sinks.sql.postgres import check
 from sinks.sql.postgres.ddl import Found, index_name, plan
 from sinks.sql.postgres.errors import classify
 from sinks.sql.postgres.statements import FEW, begin, locks, statements_of, upsert_arguments
-from sinks.sql.postgres.types import to_text, type_of, widens
+from sinks.sql.postgres.types import joined, to_text, type_of, widens
 from sinks.sql.table import portions, table_of
 
 TWO = schema_of(("id", "bigint"), ('o"dd', "json"), ("blob", "blob"))
@@ -69,6 +69,26 @@ def test_column_types(mysql: str, postgres: str) -> None:
 )
 def test_which_types_may_be_widened(old: str, new: str, answer: bool) -> None:
     assert widens(old, new) is answer
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "both"),
+    [
+        ("bigint", "bigint", "bigint"),
+        ("integer", "bigint", "bigint"),
+        ("bigint", "integer", "bigint"),
+        ("integer", "numeric(10,2)", "numeric"),
+        ("numeric(10,2)", "numeric(11,4)", "numeric"),
+        ("numeric", "numeric(11,4)", "numeric"),
+        ("integer", "text", "text"),
+        ("text", "integer", "text"),
+        ("date", "timestamp(6) without time zone", "text"),
+        ("numeric(10,2)", "double precision", "text"),
+    ],
+)
+def test_a_column_whose_type_changes_becomes_wide_enough_for_both(old: str, new: str, both: str) -> None:
+    assert joined(old, new) == both
+    assert joined(both, old) == joined(both, new) == both
 
 
 def test_the_upsert() -> None:
@@ -239,6 +259,14 @@ def test_a_wider_type_takes_the_view_away_for_a_moment() -> None:
     assert drop == 'DROP VIEW public."notes"'
     assert alter == 'ALTER TABLE tailrace."notes" ALTER COLUMN "id" TYPE bigint'
     assert create.startswith("CREATE VIEW")
+
+
+def test_a_type_that_does_not_fit_becomes_text_but_not_in_a_key() -> None:
+    found = Found({**ALL_FOUND, 'o"dd': "date"}, ("id",), ("id", 'o"dd', "blob"), safe=True)
+    _, alter, _ = plan(table_of(TARGET, TWO), found)
+    assert alter == 'ALTER TABLE tailrace."notes" ALTER COLUMN "o""dd" TYPE text USING "o""dd"::text'
+    with pytest.raises(Misconfigured, match=r"the key `id` of .* is date and cannot become bigint"):
+        plan(table_of(TARGET, TWO), Found({**ALL_FOUND, "id": "date"}, ("id",), ("id", 'o"dd', "blob"), safe=True))
 
 
 def test_a_column_that_is_hidden_now_leaves_the_view_and_one_that_mysql_dropped_stays() -> None:

@@ -58,7 +58,7 @@ def test_the_upsert() -> None:
 def test_the_plan_of_a_file() -> None:
     schema = schema_of(("id", "bigint"), ("user_id", "bigint"), ("price", "decimal(4,2)"), ("ratio", "float"))
     table = table_of(TARGET, schema)
-    create, _, view = plan(table, [], [])
+    create, _, view = plan(table, {}, [])
     assert create == (
         'CREATE TABLE "_tr_notes" ("id" INTEGER NOT NULL, "user_id" INTEGER, "price" TEXT, "ratio" REAL,'
         " _tr_pos INTEGER NOT NULL, _tr_h1 INTEGER NOT NULL, _tr_h2 INTEGER NOT NULL,"
@@ -67,10 +67,30 @@ def test_the_plan_of_a_file() -> None:
     )
     assert view == 'CREATE VIEW "notes" AS SELECT "id", "user_id", "price", "ratio" FROM "_tr_notes"'
     names = ["id", "user_id", "price", "ratio"]
-    assert plan(table, [*names, *RESERVED], names) == []
-    add, _, again = plan(table, ["id", "user_id", "price", *RESERVED], names[:3])
+    reserved = dict.fromkeys(RESERVED, "INTEGER")
+    found = dict(zip(names, ("INTEGER", "INTEGER", "TEXT", "REAL"), strict=True)) | reserved
+    assert plan(table, found, names) == []
+    assert plan(table, found | {"price": "ANY"}, names) == []
+    add, _, again = plan(table, {name: found[name] for name in (*names[:3], *RESERVED)}, names[:3])
     assert add == 'ALTER TABLE "_tr_notes" ADD COLUMN "ratio" REAL'
     assert again == view
+
+
+def test_a_column_of_another_type_takes_any_value_from_then_on() -> None:
+    table = table_of(TARGET, schema_of(("id", "bigint"), ("user_id", "bigint"), ("price", "text")))
+    found = {"id": "INTEGER", "user_id": "INTEGER", "price": "INTEGER", "note": "TEXT"}
+    found |= dict.fromkeys(RESERVED, "INTEGER")
+    assert plan(table, found, ["id", "user_id", "price", "note"]) == [
+        'DROP VIEW IF EXISTS "notes"',
+        'ALTER TABLE "_tr_notes" ADD COLUMN _tr_moved ANY',
+        'UPDATE "_tr_notes" SET _tr_moved = "price"',
+        'ALTER TABLE "_tr_notes" DROP COLUMN "price"',
+        'ALTER TABLE "_tr_notes" RENAME COLUMN _tr_moved TO "price"',
+        'DROP VIEW IF EXISTS "notes"',
+        'CREATE VIEW "notes" AS SELECT "id", "user_id", "note", "price" FROM "_tr_notes"',
+    ]
+    with pytest.raises(Misconfigured, match="the key of"):
+        plan(table, found | {"id": "TEXT"}, [])
 
 
 @given(st.integers(0, 1300))

@@ -18,6 +18,8 @@ from streams.capture.sweep import Notes
 LIMIT = 2
 BYTES_A_TRANSACTION = 100
 TRUNCATE = -1
+CASCADED = -10
+"""And below: a row that a foreign key takes away, of which only the parent's change is logged."""
 
 
 @dataclass
@@ -33,6 +35,8 @@ class Server:
         for ordinal, (key, deleted) in enumerate(self.logged[:upto], 1):
             if key == TRUNCATE:
                 state.clear()
+            elif key <= CASCADED:
+                state.pop(CASCADED - key, None)
             elif deleted:
                 state.pop(key, None)
             else:
@@ -92,6 +96,9 @@ class Machine:
     def truncate(self, _: int = 0) -> None:
         self.server.logged.append((TRUNCATE, True))
 
+    def cascade(self, key: int) -> None:
+        self.server.logged.append((CASCADED - key, True))
+
     def show(self, _: int = 0) -> None:
         """A transaction is logged, and may be sent, before it is visible."""
         self.server.visible = min(self.server.visible + 1, len(self.server.logged))
@@ -104,6 +111,8 @@ class Machine:
             self.read += 1
             if key == TRUNCATE:
                 self.filling.refill("t", "truncate")
+            elif key <= CASCADED:
+                self.filling.again("t")
             else:
                 self._emit(key, position.pack(self.epoch, self.read, 0), None if deleted else self.read)
                 self.filling.saw("t", b"%d" % key, self.read)

@@ -17,6 +17,7 @@ from streams.capture.engine import native_module
 from streams.capture.layouts import Layouts
 from streams.capture.native import NativeReader
 from streams.capture.plain import PlainReader
+from streams.capture.statements import Meaning
 from streams.native import MODULE
 
 NATIVE = pytest.mark.skipif(
@@ -25,11 +26,14 @@ NATIVE = pytest.mark.skipif(
 NOW_MS = 1_767_323_045_010
 
 
-def topology(database: str, *tables: str, key: str = "id", drop: Iterable[str] = ()) -> Topology:
-    """``tables`` of one database, captured for a sink that takes anything."""
+def topology(
+    database: str, *tables: str, key: str = "id", drop: Iterable[str] = (), more: Iterable[str] = ()
+) -> Topology:
+    """``tables`` of one database, captured for a sink that takes anything; ``more`` lines for each of them."""
     lines = [f"versions:\n  future: {{database: {database}, env: FUTURE_}}\ntables:"]
     for table in tables:
         lines.append(f"  - table: {table}\n    key: [{key}]\n    columns: {{drop: [{', '.join(drop)}]}}")
+        lines += [f"    {line}" for line in more]
         lines.append("    sinks:\n      - {sink: redis, tier: realtime, place: " + f'"{table}:{{{key}}}"' + "}")
     return load("\n".join(lines), "topics.yaml", {"redis": lambda target: None})
 
@@ -41,7 +45,7 @@ class Outcome:
     records: list[Record] = field(default_factory=list)
     changes: list[Change] = field(default_factory=list)
     finished: list[tuple[str, int, int]] = field(default_factory=list)
-    altered: list[str] = field(default_factory=list)
+    altered: list[Meaning] = field(default_factory=list)
     keys: list[tuple[bytes, int]] = field(default_factory=list)
     rows: int = 0
     states: list[dict[str, Any]] = field(default_factory=list)
@@ -58,7 +62,7 @@ class Outcome:
             begun = self.finished.pop()[1] if goes_on else first
             self.finished.append((origin, begun, last))
         self.rows += batch.rows
-        if read.altered:
+        if read.altered is not None:
             self.altered.append(read.altered)
         names = ("ordinal", "position", "source_us", "file", "offset", "inside", "gtid", "awaited", "done")
         self.states.append({name: getattr(batch, name) for name in names})

@@ -81,7 +81,6 @@ def test_what_stands_before_an_event_that_cannot_be_read_is_told_first() -> None
     [
         (events.ANONYMOUS_GTID, "without a GTID"),
         (events.GTID_TAGGED, "a tagged GTID"),
-        (events.XA_PREPARE, "is an XA transaction"),
         (165, "MariaDB's compressed events"),
     ],
 )

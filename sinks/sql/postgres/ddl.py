@@ -2,12 +2,12 @@
 
 Base tables are ``tailrace.<place>``; applications read the view ``public.<place>``, which leaves the reserved fields
 out. Nothing is ever dropped but a view, and that only to be made anew: a column that has gone from MySQL stays,
-and keeps what it held.
+and keeps what it held. A column whose type changes becomes wide enough for both.
 """
 
 # ruff: noqa: S608  the text is made here, of quoted identifiers and marks for bound values
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 import xxhash
@@ -15,7 +15,7 @@ import xxhash
 from changes.errors import Misconfigured
 from changes.record import RESERVED
 from changes.schema import Column, Kind
-from sinks.sql.postgres.types import type_of, widens
+from sinks.sql.postgres.types import joined, type_of, widens
 from sinks.sql.table import TOMBSTONES, Table, quote, quoted
 
 SCHEMA = "tailrace"
@@ -87,17 +87,31 @@ def plan(table: Table, found: Found) -> list[str]:
         ]
         if "_tr_gen" not in found.columns:
             statements.append(f"ALTER TABLE {base(table)} ADD COLUMN IF NOT EXISTS {_GENERATION}")
-        widened = [
-            f"ALTER TABLE {base(table)} ALTER COLUMN {quote(name)} TYPE {type_}"
-            for name, type_ in wanted.items()
-            if name in found.columns and widens(found.columns[name], type_)
-        ]
+        widened = list(_widened(table, found))
     return [
         *statements,
         *_view(table, found, wanted, widened),
         *_row_security(table, found),
         *_vector_indexes(table, found),
     ]
+
+
+def _widened(table: Table, found: Found) -> Iterator[str]:
+    """A type only ever grows: rows of an older layout may still come, and what stands there must not be lost."""
+    for column in table.columns:
+        there = found.columns.get(column.name)
+        if there is None or column.kind is Kind.VECTOR:
+            continue
+        type_ = joined(there, type_of(column))
+        if type_ == there:
+            continue
+        if column in table.key and not widens(there, type_):
+            raise Misconfigured(
+                f"PostgreSQL: the key `{column.name}` of {base(table)} is {there} and cannot become {type_of(column)}."
+                f" Choose another `place`, or drop it and replay `{table.target.table}`"
+            )
+        using = f" USING {quote(column.name)}::text" if type_ == "text" else ""
+        yield f"ALTER TABLE {base(table)} ALTER COLUMN {quote(column.name)} TYPE {type_}{using}"
 
 
 def _wanted(table: Table, found: Found) -> dict[str, str]:

@@ -1,5 +1,6 @@
 """MySQL's column types in PostgreSQL, and the casts between a value's text and its type."""
 
+import math
 from array import array
 
 from changes.canonical import Value
@@ -58,10 +59,10 @@ def from_text(column: Column, expression: str) -> str:
 
 
 def readable(column: Column, expression: str) -> str:
-    """SQL that reads a column in a form that `changes.canonical` understands."""
+    """SQL that reads a column in a form that `changes.canonical` understands, also one whose type has become wider."""
     if column.kind is Kind.VECTOR:  # bit for bit, and the driver knows it
         return f"{expression}::real[]"
-    return f"{expression}::text" if column.kind in _READ_AS_TEXT or _wide(column) else expression
+    return f"{expression}::{'text' if column.kind in _READ_AS_TEXT or _wide(column) else type_of(column)}"
 
 
 def value_of(column: Column, value: Value) -> Value:
@@ -98,6 +99,16 @@ def _numbers(column: Column, value: Value) -> str:
     return "{" + ",".join(["%.9g"] * len(numbers)) % tuple(numbers) + "}"
 
 
+def joined(old: str, new: str) -> str:
+    """The type of a column of type ``old`` that shall hold values of type ``new`` too: one of the two, else the exact
+    numeric type without limits, else text. Each is cast to it on assignment, and cast back by `readable`."""
+    if old == new or widens(new, old):
+        return old
+    if widens(old, new):
+        return new
+    return "numeric" if _digits(old) is not None and _digits(new) is not None else "text"
+
+
 def widens(old: str, new: str) -> bool:
     """Whether every value of type ``old`` is one of type ``new``, the two being numeric and different."""
     before, after = _digits(old), _digits(new)
@@ -108,11 +119,13 @@ def _wide(column: Column) -> bool:
     return column.kind is Kind.INTEGER and type_of(column).startswith("numeric")
 
 
-def _digits(type_: str) -> tuple[float, int] | None:
+def _digits(type_: str) -> tuple[float, float] | None:
     """How many digits an exact numeric type holds before and after the point."""
     ladder = {"smallint": 4.5, "integer": 9.5, "bigint": 18.5}
     if type_ in ladder:
         return ladder[type_], 0
+    if type_ == "numeric":
+        return math.inf, math.inf
     if not type_.startswith("numeric("):
         return None
     precision, scale = (int(part) for part in type_[8:-1].split(","))

@@ -80,9 +80,9 @@ class Pages(Generic[Result]):
             self._source.close()
 
 
-def names(connection: sqlite3.Connection, name: str) -> list[str]:
-    """The columns of a table or view."""
-    return [column for (column,) in connection.execute(statements.COLUMNS, (name,))]
+def names(connection: sqlite3.Connection, name: str) -> dict[str, str]:
+    """The columns of a table or view, with their types."""
+    return dict(connection.execute(statements.COLUMNS, (name,)))
 
 
 def _sum(

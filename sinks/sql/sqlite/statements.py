@@ -6,11 +6,12 @@ applications read the view ``<place>``, which leaves the reserved fields out.
 
 # ruff: noqa: S608  the text is made here, of quoted identifiers and marks for bound values
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
 from changes.canonical import Value
+from changes.errors import Misconfigured
 from changes.record import RESERVED
 from changes.schema import Kind
 from sinks.sql.table import TOMBSTONES, Table, quote, quoted
@@ -34,8 +35,8 @@ BURY = (
 DIG_UP = f"DELETE FROM {SIDE_TABLE} WHERE target = ? AND key = ? AND pos = ?"
 UNBURY = f"DELETE FROM {SIDE_TABLE} WHERE target = ? AND key = ? AND (gen, pos) <= (?, ?)"
 
-COLUMNS = "SELECT name FROM pragma_table_info(?)"
-"""The columns of a table or view in their order, none where it does not exist."""
+COLUMNS = "SELECT name, type FROM pragma_table_info(?)"
+"""The columns of a table or view in their order with their types, none where it does not exist."""
 
 SIZES = (1, 8, 64, 512)
 """How many keys one look-up takes; few sizes, so that few statements are compiled."""
@@ -48,6 +49,7 @@ _TYPES = {
     Kind.VECTOR: "BLOB",  # as canonical, and as sqlite-vec takes them: float32, little-endian
 }
 _GENERATION = "_tr_gen INTEGER NOT NULL DEFAULT 0"
+_MOVED = "_tr_moved"
 
 
 @dataclass(frozen=True)
@@ -117,13 +119,16 @@ BURIED_BEYOND = f"SELECT key, bucket FROM {SIDE_TABLE} WHERE target = ? AND pos 
 """The tombstones of a target behind a position."""
 
 
-def plan(table: Table, found: Sequence[str], view: Sequence[str]) -> list[str]:
+def plan(table: Table, found: Mapping[str, str], view: Collection[str]) -> list[str]:
     """The statements that bring a file to what ``table`` needs; ``found`` and ``view`` are the columns of both now.
 
-    Nothing is dropped but the view, to be made anew: a column that has gone from MySQL stays.
+    Nothing is dropped but the view, to be made anew: a column that has gone from MySQL stays. One whose type changes
+    takes values of ``ANY`` type from then on: rows of an older layout may still come. Raises `Misconfigured` for one of
+    the key.
     """
     types = {column.name: _TYPES.get(column.kind, "TEXT") for column in table.columns}
     key = {column.name for column in table.key}
+    other: list[str] = []
     if not found:
         fields = [f"{quote(name)} {type_}{' NOT NULL' if name in key else ''}" for name, type_ in types.items()]
         fields += [f"{name} INTEGER NOT NULL" for name in RESERVED if name != "_tr_gen"]
@@ -139,10 +144,26 @@ def plan(table: Table, found: Sequence[str], view: Sequence[str]) -> list[str]:
         ]
         if "_tr_gen" not in found:
             statements.append(f"ALTER TABLE {base(table)} ADD COLUMN {_GENERATION}")
+        other = [name for name, type_ in types.items() if found.get(name, type_) not in {type_, "ANY"}]
+    if key.intersection(other):
+        raise Misconfigured(
+            f"SQLite: the key of {base(table)} was of another type: choose another `place` and replay"
+            f" `{table.target.table}`"
+        )
+    if other:
+        statements.append(f"DROP VIEW IF EXISTS {quote(table.target.place)}")
+        view = ()
+    for name in other:  # the type of a column cannot be changed, so its values move to one that has its name then
+        statements += [
+            f"ALTER TABLE {base(table)} ADD COLUMN {_MOVED} ANY",
+            f"UPDATE {base(table)} SET {_MOVED} = {quote(name)}",
+            f"ALTER TABLE {base(table)} DROP COLUMN {quote(name)}",
+            f"ALTER TABLE {base(table)} RENAME COLUMN {_MOVED} TO {quote(name)}",
+        ]
     only, hidden = table.target.only, table.target.hidden
     visible = [
         name
-        for name in dict.fromkeys((*found, *types))
+        for name in dict.fromkeys((*(name for name in found if name not in other), *other, *types))
         if name in types or (name not in RESERVED and name not in hidden and (only is None or name in only))
     ]
     if list(view) != visible:

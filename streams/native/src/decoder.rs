@@ -31,6 +31,8 @@ pub enum Said {
     Full,
     /// `question` is to be answered first.
     Asks,
+    /// More is held back than may be.
+    Holds,
     /// `question` is a packet that holds no event: an error, or the end of the stream.
     Ended,
 }
@@ -42,6 +44,7 @@ pub enum Statement {
     End,
     Ddl,
     Nothing,
+    Xa,
 }
 
 /// What never changes while a decoder lives. Sizes in bytes.
@@ -51,6 +54,7 @@ pub struct Settings {
     pub tables: Vec<String>,
     pub full: usize,
     pub largest_message: usize,
+    pub largest_held: usize,
 }
 
 /// An event that Python decides on; `inner` stands in a compressed transaction.
@@ -71,6 +75,8 @@ pub struct Decoder {
     pub history: History,
     batch: Batch,
     moved: bool,
+    /// Whether nothing is given out: it is not known yet what becomes of the transaction under way.
+    held: bool,
     images: (Image, Image),
     scratch: Scratch,
 }
@@ -96,6 +102,7 @@ impl Decoder {
             history,
             batch: Batch::default(),
             moved: false,
+            held: false,
             images: Default::default(),
             scratch: Scratch::default(),
         }
@@ -121,7 +128,7 @@ impl Decoder {
                 Err(failure) => self.failed = Some(failure),
             }
         }
-        if !self.batch.messages.is_empty() || self.moved {
+        if !self.held && (!self.batch.messages.is_empty() || self.moved) {
             return Ok(Said::Full);
         }
         Err(self.failed.take().unwrap_or_else(|| Failure::Broken("reading failed before".to_owned())))
@@ -132,8 +139,9 @@ impl Decoder {
             return Ok(Said::Asks);
         }
         loop {
+            self.held = self.held && self.history.xa;
             if self.is_full() {
-                return Ok(Said::Full);
+                return Ok(if self.held { Said::Holds } else { Said::Full });
             }
             if let Some((mut unfolding, end)) = self.unfolding.take() {
                 if let Some(event) = unfolding.next()? {
@@ -159,6 +167,9 @@ impl Decoder {
     /// Batches end between transactions where they can: only there may a first fill's rows join.
     fn is_full(&self) -> bool {
         let (weight, count) = (self.batch.weight(), self.batch.messages.len());
+        if self.held {
+            return weight > self.settings.largest_held;
+        }
         let times = if self.history.inside { 2 } else { 1 };
         weight >= self.settings.full * times || count >= MOST_MESSAGES * times
     }
@@ -213,6 +224,9 @@ impl Decoder {
     fn event(&mut self, data: &[u8], head: &Header, now_ms: u64) -> Result<Outcome> {
         match head.type_ {
             events::WRITE_V1..=events::DELETE_V1 | events::WRITE_V2..=events::DELETE_V2 => {
+                if self.history.prepared && self.current.contains_key(&events::rows_table(data)?) {
+                    return Ok(Outcome::Ask);
+                }
                 self.rows(data, head, now_ms)?
             }
             events::TABLE_MAP => return self.table_map(data),
@@ -225,6 +239,7 @@ impl Decoder {
                 let (origin, number, alone) = events::mariadb_gtid(data, head.server_id)?;
                 self.history.begin(origin, number, head.timestamp * 1_000_000, head.server_id)?;
                 self.history.inside = !alone;
+                self.history.prepared = events::mariadb_prepared(data)?;
             }
             events::QUERY => {
                 if !events::is_begin(data)? {
@@ -327,7 +342,7 @@ impl Decoder {
 
     /// What was decoded since the last call, or `None` where that is nothing.
     pub fn take(&mut self) -> Option<Batch> {
-        if self.batch.messages.is_empty() && !self.moved {
+        if self.held || (self.batch.messages.is_empty() && !self.moved) {
             return None;
         }
         self.moved = false;
@@ -374,6 +389,7 @@ impl Decoder {
         };
         match statement {
             Statement::Begin => self.history.inside = true,
+            Statement::Xa => (self.history.inside, self.history.xa) = (true, true),
             Statement::End => self.history.end(&mut self.batch.finished)?,
             Statement::Ddl => {
                 self.layouts.clear();
@@ -382,8 +398,19 @@ impl Decoder {
             }
             Statement::Nothing => {}
         }
+        self.held = self.held && self.history.xa;
         self.passed(&events::header(&question.event)?, question.inner);
         Ok(())
+    }
+
+    /// Give out nothing before the XA transaction under way has ended.
+    pub fn hold(&mut self) {
+        self.held = true;
+    }
+
+    /// Whether the transaction under way has told rows of captured tables.
+    pub fn touched(&self) -> bool {
+        !self.history.done().is_empty()
     }
 
     /// Take in the events of the compressed transaction that is asked about.

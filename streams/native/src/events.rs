@@ -26,6 +26,9 @@ pub const GTID_TAGGED: u8 = 42;
 pub const MARIADB_GTID: u8 = 162;
 pub const MARIADB_COMPRESSED: std::ops::RangeInclusive<u8> = 165..=171;
 
+/// A flag of MariaDB's GTID events.
+const MARIADB_PREPARED: u8 = 1 << 6;
+
 /// Microseconds since 1970 beyond which a commit time is none: the year 2255.
 const LATEST_US: u64 = 1 << 53;
 
@@ -111,6 +114,11 @@ pub fn mariadb_gtid(data: &[u8], server_id: u64) -> Result<(Origin, u64, bool)> 
     let number = take_little(data, &mut at, 8)?;
     let domain = take_little(data, &mut at, 4)?;
     Ok((Origin::Mariadb(domain, server_id), number, take(data, &mut at, 1)?[0] & 1 == 1))
+}
+
+/// Whether a MariaDB GTID event begins what XA PREPARE ends.
+pub fn mariadb_prepared(data: &[u8]) -> Result<bool> {
+    Ok(take(data, &mut (HEADER + 12), 1)?[0] & MARIADB_PREPARED != 0)
 }
 
 /// The next file, and where in it the next event stands.

@@ -23,6 +23,10 @@ pub struct History {
     pub file: String,
     pub offset: u64,
     pub inside: bool,
+    /// Whether an XA transaction is under way of which it is not known what becomes of it.
+    pub xa: bool,
+    /// Whether XA PREPARE will end the transaction under way.
+    pub prepared: bool,
     origin: Option<Origin>,
     number: u64,
     pub gtid: String,
@@ -60,6 +64,8 @@ impl History {
             file: place.0,
             offset: place.1,
             inside: false,
+            xa: false,
+            prepared: false,
             origin: None,
             number: 0,
             gtid: String::new(),
@@ -85,6 +91,10 @@ impl History {
     }
 
     pub fn begin(&mut self, origin: Origin, number: u64, committed_us: u64, server_id: u64) -> Result<()> {
+        if self.xa {
+            return broken("a transaction begins inside an XA transaction");
+        }
+        self.prepared = false;
         let (text, sign) = origin.text();
         self.gtid = format!("{text}{sign}{number}");
         (self.origin, self.number) = (Some(origin), number);
@@ -121,6 +131,7 @@ impl History {
         self.position = position(self.epoch, self.ordinal, 0) | SNAPSHOT_ROW;
         self.source_us = self.committed_us;
         self.inside = false;
+        self.xa = false;
         self.clear_rows();
         Ok(())
     }

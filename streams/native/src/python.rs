@@ -28,7 +28,7 @@ impl Reader {
     /// `executed` counts the transactions executed; `partial` is (GTID, rows by table) of a half-written one.
     #[new]
     #[pyo3(signature = (*, version, database, tables, mariadb, epoch, executed, position, file, offset, partial,
-                        full, largest_message))]
+                        full, largest_message, largest_held))]
     #[allow(clippy::too_many_arguments)]
     fn new(
         version: String,
@@ -43,11 +43,12 @@ impl Reader {
         partial: Option<(String, HashMap<String, u64>)>,
         full: usize,
         largest_message: usize,
+        largest_held: usize,
     ) -> Reader {
         let partial = partial
             .map(|(gtid, rows)| (gtid, tables.iter().map(|table| rows.get(table).copied().unwrap_or(0)).collect()));
         let history = History::new(epoch, mariadb, executed, position, (file, offset), tables.len(), partial);
-        let settings = Settings { version, database, tables, full, largest_message };
+        let settings = Settings { version, database, tables, full, largest_message, largest_held };
         Reader { decoder: Decoder::new(settings, history), charsets: HashMap::new() }
     }
 
@@ -62,13 +63,14 @@ impl Reader {
         Ok(())
     }
 
-    /// "hungry", "full", "asks" or "ended"; see `Said`. Raises `ValueError` for bytes that are no events.
+    /// "hungry", "full", "asks", "holds" or "ended"; see `Said`. Raises `ValueError` for bytes that are no events.
     fn decode(&mut self, py: Python<'_>, now_ms: u64) -> PyResult<&'static str> {
         let decoder = &mut self.decoder;
         Ok(match py.detach(|| decoder.decode(now_ms))? {
             Said::Hungry => "hungry",
             Said::Full => "full",
             Said::Asks => "asks",
+            Said::Holds => "holds",
             Said::Ended => "ended",
         })
     }
@@ -85,6 +87,17 @@ impl Reader {
     #[getter]
     fn inside(&self) -> bool {
         self.decoder.inside()
+    }
+
+    /// Whether the transaction under way has told rows of captured tables.
+    #[getter]
+    fn touched(&self) -> bool {
+        self.decoder.touched()
+    }
+
+    /// Give out nothing before the transaction under way has ended.
+    fn hold(&mut self) {
+        self.decoder.hold();
     }
 
     #[getter]
@@ -104,7 +117,8 @@ impl Reader {
             "end" => Statement::End,
             "ddl" => Statement::Ddl,
             "nothing" => Statement::Nothing,
-            _ => return Err(PyValueError::new_err("a statement begins, ends, is DDL, or nothing")),
+            "xa" => Statement::Xa,
+            _ => return Err(PyValueError::new_err("a statement begins, ends, is DDL, XA, or nothing")),
         };
         Ok(self.decoder.decide(statement)?)
     }
