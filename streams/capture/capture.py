@@ -32,6 +32,7 @@ from streams.describe import collations_of
 from streams.kafka import KafkaUrl, ensure_topics
 from streams.mysql import Connection, MysqlUrl, session
 from streams.preflight import Flavour, preflight
+from streams.replication import require_history
 from streams.topics import topic_specs
 
 log = logging.getLogger(__name__)
@@ -94,18 +95,17 @@ class Capture:
             collations: Collations = collations_of(connection)
             now = executed(connection, mariadb=self._mariadb)
             estimates = self._estimates(connection)
-        if checkpoint is None:
-            checkpoint = start_of(str(now), 0, position.snapshot(0, now.ordinal), "", 0)
-        kind = MariadbGtids if self._mariadb else MysqlGtids
-        self._executed: MysqlGtids | MariadbGtids = kind(checkpoint.executed)
-        if not now.covers(self._executed):  # type: ignore[arg-type]
-            raise Misconfigured(
-                f"the server has executed `{now}` and not all of `{checkpoint.executed}` that capture has read: it was "
-                "reset, restored or lost a fail-over. `tailrace epoch raise` begins a new epoch with a new snapshot"
-            )
+            if checkpoint is None:
+                checkpoint = start_of(str(now), 0, position.snapshot(0, now.ordinal), "", 0)
+            kind = MariadbGtids if self._mariadb else MysqlGtids
+            self._executed: MysqlGtids | MariadbGtids = kind(checkpoint.executed)
+            require_history(connection, now, self._executed)
         self._epoch = checkpoint.epoch
         self._position = int(checkpoint.position)
-        self._file, self._offset = checkpoint.file, checkpoint.offset
+        self._file, self._offset = (
+            "",
+            0,
+        )  # the checkpoint's may be another server's: the stream will say where it stands
         self._partial = checkpoint.partial
         filling = {
             table: states.get(table) or SnapshotState(table, "running", estimate=estimates.get(table, 0))
@@ -117,7 +117,7 @@ class Capture:
         self._chunks = Chunks(self._topology, self._version, self._mysql, inbox, filling, checkpoint.requests)
         self._layouts = Layouts(self._topology, self._version, collations)
         beginning = Beginning(
-            self._executed.copy(), self._epoch, self._position, self._file, self._offset, checkpoint.partial
+            self._executed.copy(), self._epoch, self._position, checkpoint.file, checkpoint.offset, checkpoint.partial
         )
         reader = reader_of(self._native, self._layouts, beginning)
         source = BinlogConnection(self._mysql, self._executed, server_id=replica_id(self._version))
@@ -127,7 +127,7 @@ class Capture:
             "capture of `%s` goes on at %s (%s), its reader is %s",
             self._version,
             position.to_text(self._position),
-            self._file,
+            checkpoint.file,
             self.engine,
         )
         try:
