@@ -1,0 +1,127 @@
+"""Capture killed at random moments: the topics, read back committed, hold every change once and in order.
+
+`make fault ARGS="-k capture_kills"` kills 200 times; ``--kills 20`` another number of times.
+"""
+
+import json
+import time
+from collections import Counter
+from contextlib import closing
+from pathlib import Path
+from random import Random
+
+import pytest
+from capturing import CaptureProcess, captured
+from sources import MARIADB, NATIVE, VERSION, Source, source
+from topic_order import Followed, followed
+from upheaval import BULK, Upheaval
+
+from streams.watch import PositionsTail
+from tailrace.example.database import connect
+from tailrace.example.traffic import Traffic, read_truth
+from tailrace.stack.mariadb import MariaDB
+from tailrace.stack.mysql import MySQL
+
+PAUSE_SECONDS = (0.2, 7.0)
+RATE = 150.0
+ENGINES = ["python", pytest.param("native", marks=NATIVE)]
+FEW = [
+    pytest.param(MySQL, "python", id="mysql-python"),
+    pytest.param(MySQL, "native", id="mysql-native", marks=NATIVE),
+    pytest.param(MariaDB, "native", id="mariadb-native", marks=[MARIADB, NATIVE]),
+]
+
+
+def under_way(tail: PositionsTail, since: float) -> str:
+    """What capture was last seen at, ``since`` a moment of this machine's clock, in milliseconds."""
+    while tail.poll(0):
+        pass
+    last = tail.last
+    if last is None or last.at_ms < since:
+        return "starting"
+    if last.partial:
+        return "large transaction"
+    return "snapshot" if any(state.state == "running" for state in tail.snapshots.values()) else "stream"
+
+
+def killed(capture: CaptureProcess, one: Source, kills: int, seed: int) -> dict[str, object]:
+    """Kill capture ``kills`` times while its tables are written, altered and told anew; what happened meanwhile."""
+    rng = Random(seed)
+    traffic = Traffic(one.endpoint, rate=RATE, seed=seed, ledger=True, workers=2)
+    upheaval = Upheaval(one, capture.kafka, seed)
+    tail = PositionsTail(capture.kafka, VERSION)
+    moments: Counter[str] = Counter()
+    began = time.monotonic()
+    traffic.start()
+    upheaval.start()
+    try:
+        for _ in range(kills):
+            since = time.time() * 1000
+            time.sleep(rng.uniform(*PAUSE_SECONDS))
+            moments[under_way(tail, since)] += 1
+            capture.kill()
+            capture.start()
+    finally:
+        upheaval.end()
+        traffic.stop()
+        tail.close()
+    capture.settle(one, timeout=600)
+    return {
+        "kills": dict(moments),
+        "seconds": round(time.monotonic() - began),
+        "upheaval": dict(upheaval.done),
+        "transactions": traffic.stats().transactions,
+    }
+
+
+def ledger_faults(found: Followed, one: Source) -> list[str]:
+    """Where the topic and the ledger's truth differ."""
+    with closing(connect(one.endpoint)) as connection:
+        truth = {entry.id: entry for entry in read_truth(connection)}
+    wanted = {key: (entry.n, entry.changes, entry.alive) for key, entry in truth.items()}
+    told = {key: (n, found.changes[key], key in found.living) for key, n in found.n.items()}
+    return [
+        f"key {key}: told {told.get(key)}, true is {wanted.get(key)}"
+        for key in sorted(wanted.keys() | told.keys())
+        if told.get(key) != wanted.get(key)
+    ]
+
+
+def bulk_faults(found: Followed, one: Source) -> list[str]:
+    """Where the topic and the table of large transactions differ; its rows began at 1, before capture did."""
+    rows = {int(key): int(n) for key, n in one.run(f"SELECT id, n FROM {BULK}")}
+    told = {key: n for key, n in found.n.items() if found.changes[key] == n - 1}
+    return [f"key {key}: told {found.n.get(key)}, true is {n}" for key, n in rows.items() if told.get(key) != n][:20]
+
+
+def assert_every_change_once_and_in_order(capture: CaptureProcess, one: Source, done: dict[str, object]) -> None:
+    ledger, bulk = followed(capture.kafka, capture.topics["tr_ledger"]), followed(capture.kafka, capture.topics[BULK])
+    errors = [line for line in capture.log().splitlines() if "ERROR" in line]
+    figures = {"told": {"ledger": dict(ledger.ops), "bulk": dict(bulk.ops)}, "engine": capture.engine}
+    print(json.dumps({**done, **figures}))
+    assert ledger.faults == []
+    assert bulk.faults == []
+    assert ledger_faults(ledger, one) == []
+    assert bulk_faults(bulk, one) == []
+    assert errors == []
+    assert ledger.ops["u"], "the ledger was never written"
+    assert bulk.ops["u"], "there was no large transaction"
+
+
+@pytest.mark.parametrize(("kind", "engine"), FEW)
+def test_a_few_kills_of_capture_lose_nothing_and_tell_nothing_twice(
+    kind: type[MySQL], engine: str, tmp_path: Path
+) -> None:
+    with source(kind, tmp_path / "servers") as one, captured(one, tmp_path, bulk=20_000, engine=engine) as capture:
+        assert_every_change_once_and_in_order(capture, one, killed(capture, one, kills=5, seed=7))
+
+
+@pytest.mark.long
+@pytest.mark.timeout(7200)
+@pytest.mark.parametrize("engine", ENGINES)
+def test_many_kills_of_capture_lose_nothing_and_tell_nothing_twice(
+    engine: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    kills = request.config.getoption("--kills")
+    with source(MySQL, tmp_path / "servers") as one, captured(one, tmp_path, bulk=50_000, engine=engine) as capture:
+        assert_every_change_once_and_in_order(capture, one, killed(capture, one, kills=kills, seed=20261121))

@@ -1,0 +1,69 @@
+"""A topic of rows that count their own changes in ``n``, followed from end to end: every change once, and in order."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+import msgspec
+
+from changes.envelope import headers_from
+from streams.kafka import KafkaUrl, read_topic
+
+MOST_FAULTS = 20
+
+
+@dataclass
+class Followed:
+    """What a topic tells. ``n`` of each key that ever was, ``living`` keys, ``changes`` by key without rows that were
+    only read, and every way in which the topic is not one history.
+
+    A row that was read beside the stream must be the row as the stream left it at that place, neither older nor newer.
+    """
+
+    n: dict[int, int] = field(default_factory=dict)
+    living: set[int] = field(default_factory=set)
+    changes: Counter[int] = field(default_factory=Counter)
+    ops: Counter[str] = field(default_factory=Counter)
+    faults: list[str] = field(default_factory=list)
+    _position: dict[int, int] = field(default_factory=dict)
+    _partition: dict[int, int] = field(default_factory=dict)
+
+    def take(self, partition: int, op: str, row: dict[str, int], position: int) -> None:
+        """One record that is no tombstone; ``row`` is what stands behind the change, or stood before a delete."""
+        key, n = row["id"], row["n"]
+        self.ops[op] += 1
+        before, at = self.n.get(key), f"key {key} at {position:019d}"
+        if op == "r":
+            if before is not None and (key not in self.living or n != before):
+                self._wrong(f"{at}: read with n={n}, the stream left it at {before}")
+            if position < self._position.get(key, 0):
+                self._wrong(f"{at}: read behind {self._position[key]:019d}")
+        else:
+            self.changes[key] += 1
+            if op == "d" and (key not in self.living or n != before):
+                self._wrong(f"{at}: deleted with n={n}, the stream left it at {before}")
+            if op != "d" and n != (before or 0) + 1:
+                self._wrong(f"{at}: written with n={n}, the stream left it at {before}")
+            if position <= self._position.get(key, -1):
+                self._wrong(f"{at}: changed behind {self._position[key]:019d}")
+            if position < self._partition.get(partition, 0):
+                self._wrong(f"{at}: behind {self._partition[partition]:019d} of its partition {partition}")
+            self._partition[partition] = position
+        self._position[key] = position
+        self.n[key] = n
+        (self.living.discard if op == "d" else self.living.add)(key)
+
+    def _wrong(self, fault: str) -> None:
+        if len(self.faults) < MOST_FAULTS:
+            self.faults.append(fault)
+
+
+def followed(kafka: KafkaUrl, topic: str) -> Followed:
+    """Every committed record of a topic, in the order of its partitions."""
+    found = Followed()
+    for message in read_topic(kafka, topic):
+        value = message.value()
+        if value is not None:
+            change = msgspec.json.decode(value)
+            row = change["after"] if change["after"] is not None else change["before"]
+            found.take(message.partition() or 0, change["op"], row, headers_from(message.headers()).position)
+    return found
