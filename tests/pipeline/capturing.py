@@ -4,18 +4,19 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from line import prepared
 from sources import VERSION, Source, kafka_for
-from upheaval import make_bulk
+from upheaval import BULK, make_bulk
 
 from changes.topology import Topology
 from streams.kafka import KafkaUrl
-from streams.watch import wait
+from streams.watch import PositionsTail, committed_ordinal, wait
 from tailrace.declared import read_topology
 from tailrace.endpoints import environment
 
@@ -62,17 +63,21 @@ class CaptureProcess:
         """What it has said so far, in all its lives."""
         return (self.folder / "capture.log").read_text()
 
-    def start(self) -> None:
+    def environment(self) -> dict[str, str]:
+        """Capture's, and that of commands for it."""
         urls = {"mysql": self.mysql, "kafka": self.kafka_url, "postgres": "-", "redis": "-", "sqlite": "-"}
         own = {"TAILRACE_TOPICS": str(self.folder / "topics.yaml"), "TAILRACE_HOME": str(self.folder / "home")}
         engine = {"TAILRACE_ENGINE": self.engine} if self.engine else {}
+        return environment(self.topology, VERSION, urls) | own | engine
+
+    def start(self) -> None:
         with (self.folder / "capture.log").open("ab") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "tailrace.worker", "capture", VERSION],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.DEVNULL,
                 stderr=log,
-                env=environment(self.topology, VERSION, urls) | own | engine,
+                env=self.environment(),
             )
 
     def kill(self, number: signal.Signals = signal.SIGKILL) -> None:
@@ -90,17 +95,54 @@ class CaptureProcess:
         return waited.position
 
 
+def until(true: Callable[[], bool], what: str, seconds: float = 60.0) -> None:
+    """Poll a condition of another process."""
+    deadline = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < deadline, f"never: {what}"
+        time.sleep(0.05)
+
+
+def kill_inside(capture: CaptureProcess, one: Source) -> int:
+    """Kill capture once a part of a large transaction is in Kafka, and not all; how many were written for that."""
+    for tries in range(1, 11):
+        tail = PositionsTail(capture.kafka, VERSION)
+        try:
+            one.run(f"UPDATE {BULK} SET n = n + 1")
+            _await_part(tail, committed_ordinal(one.url))
+            capture.kill()
+            time.sleep(0.5)
+            while tail.poll(0.1):
+                pass
+            if tail.last is not None and tail.last.partial:
+                return tries
+        finally:
+            tail.close()
+        capture.start()
+        capture.settle(one)
+    raise AssertionError("capture was always quicker")
+
+
+def _await_part(tail: PositionsTail, ordinal: int) -> None:
+    """Return once a part of a transaction is in Kafka, or all up to ``ordinal``."""
+    deadline = time.monotonic() + 60
+    while tail.last is None or not (tail.last.partial or tail.last.ordinal >= ordinal):
+        assert time.monotonic() < deadline, "capture does not go on"
+        tail.poll(0.01)
+
+
 @contextmanager
-def captured(one: Source, folder: Path, *, bulk: int, engine: str = "") -> Iterator[CaptureProcess]:
-    """Capture of the ledger and of a table of ``bulk`` rows for large transactions, from before their first change."""
+def captured(one: Source, folder: Path, *, bulk: int, engine: str = "", mysql: str = "") -> Iterator[CaptureProcess]:
+    """Capture of the ledger and of a table of ``bulk`` rows for large transactions, from before their first change;
+    ``mysql`` is the URL that it is given, where that is not the server's own."""
     (folder / "topics.yaml").write_text(TOPICS)
     prepared({"mysql": one.endpoint}, 50)
     make_bulk(one, bulk)
     with kafka_for(folder / "kafka") as kafka:
-        capture = CaptureProcess(read_topology(folder / "topics.yaml"), one.endpoint, kafka, folder, engine)
+        capture = CaptureProcess(read_topology(folder / "topics.yaml"), mysql or one.endpoint, kafka, folder, engine)
         capture.start()
         try:
-            capture.settle(one)
+            capture.settle(one, timeout=600)
             yield capture
         finally:
             capture.kill(signal.SIGTERM)

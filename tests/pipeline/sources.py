@@ -43,12 +43,17 @@ def environ() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.startswith("FUTURE_")}
 
 
+def cached(name: str) -> Path:
+    """Where a program is that servers are started from."""
+    return cache_folder(environ()) / name
+
+
 class Source:
     """One server. It is created by the first `start` and keeps its data."""
 
-    def __init__(self, kind: type[MySQL], folder: Path, name: str, options: Sequence[str] = ()) -> None:
+    def __init__(self, kind: type[MySQL], folder: Path, name: str, options: Sequence[str], cache: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        host = Host(cache_folder(environ()), environ(), print)
+        host = Host(cache, environ(), print)
         self.server = kind(host, Settings(folder), folder, VERSION, name=name, options=options)
         self._identity: Identity | None = None
 
@@ -102,10 +107,14 @@ class Source:
 
 @contextmanager
 def source(
-    kind: type[MySQL], folder: Path, name: str = "future.mysql", options: Sequence[str] = ()
+    kind: type[MySQL],
+    folder: Path,
+    name: str = "future.mysql",
+    options: Sequence[str] = (),
+    cache: Path | None = None,
 ) -> Iterator[Source]:
-    """A server that runs until the block ends."""
-    one = Source(kind, folder, name, options)
+    """A server that runs until the block ends; ``cache`` is where its program is, where that is not the usual place."""
+    one = Source(kind, folder, name, options, cache or cache_folder(environ()))
     one.start()
     try:
         yield one

@@ -6,19 +6,17 @@
 import json
 import time
 from collections import Counter
-from contextlib import closing
 from pathlib import Path
 from random import Random
 
 import pytest
 from capturing import CaptureProcess, captured
 from sources import MARIADB, NATIVE, VERSION, Source, source
-from topic_order import Followed, followed
+from topic_order import bulk_faults, followed, ledger_faults
 from upheaval import BULK, Upheaval
 
 from streams.watch import PositionsTail
-from tailrace.example.database import connect
-from tailrace.example.traffic import Traffic, read_truth
+from tailrace.example.traffic import Traffic
 from tailrace.stack.mariadb import MariaDB
 from tailrace.stack.mysql import MySQL
 
@@ -72,26 +70,6 @@ def killed(capture: CaptureProcess, one: Source, kills: int, seed: int) -> dict[
         "upheaval": dict(upheaval.done),
         "transactions": traffic.stats().transactions,
     }
-
-
-def ledger_faults(found: Followed, one: Source) -> list[str]:
-    """Where the topic and the ledger's truth differ."""
-    with closing(connect(one.endpoint)) as connection:
-        truth = {entry.id: entry for entry in read_truth(connection)}
-    wanted = {key: (entry.n, entry.changes, entry.alive) for key, entry in truth.items()}
-    told = {key: (n, found.changes[key], key in found.living) for key, n in found.n.items()}
-    return [
-        f"key {key}: told {told.get(key)}, true is {wanted.get(key)}"
-        for key in sorted(wanted.keys() | told.keys())
-        if told.get(key) != wanted.get(key)
-    ]
-
-
-def bulk_faults(found: Followed, one: Source) -> list[str]:
-    """Where the topic and the table of large transactions differ; its rows began at 1, before capture did."""
-    rows = {int(key): int(n) for key, n in one.run(f"SELECT id, n FROM {BULK}")}
-    told = {key: n for key, n in found.n.items() if found.changes[key] == n - 1}
-    return [f"key {key}: told {found.n.get(key)}, true is {n}" for key, n in rows.items() if told.get(key) != n][:20]
 
 
 def assert_every_change_once_and_in_order(capture: CaptureProcess, one: Source, done: dict[str, object]) -> None:

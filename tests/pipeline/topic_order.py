@@ -1,12 +1,17 @@
 """A topic of rows that count their own changes in ``n``, followed from end to end: every change once, and in order."""
 
 from collections import Counter
+from contextlib import closing
 from dataclasses import dataclass, field
 
 import msgspec
+from sources import Source
+from upheaval import BULK
 
 from changes.envelope import headers_from
 from streams.kafka import KafkaUrl, read_topic
+from tailrace.example.database import connect
+from tailrace.example.traffic import read_truth
 
 MOST_FAULTS = 20
 
@@ -67,3 +72,23 @@ def followed(kafka: KafkaUrl, topic: str) -> Followed:
             row = change["after"] if change["after"] is not None else change["before"]
             found.take(message.partition() or 0, change["op"], row, headers_from(message.headers()).position)
     return found
+
+
+def ledger_faults(found: Followed, one: Source) -> list[str]:
+    """Where the topic and the ledger's truth differ."""
+    with closing(connect(one.endpoint)) as connection:
+        truth = {entry.id: entry for entry in read_truth(connection)}
+    wanted = {key: (entry.n, entry.changes, entry.alive) for key, entry in truth.items()}
+    told = {key: (n, found.changes[key], key in found.living) for key, n in found.n.items()}
+    return [
+        f"key {key}: told {told.get(key)}, true is {wanted.get(key)}"
+        for key in sorted(wanted.keys() | told.keys())
+        if told.get(key) != wanted.get(key)
+    ]
+
+
+def bulk_faults(found: Followed, one: Source) -> list[str]:
+    """Where the topic and the table of large transactions differ; its rows began at 1, before capture did."""
+    rows = {int(key): int(n) for key, n in one.run(f"SELECT id, n FROM {BULK}")}
+    told = {key: n for key, n in found.n.items() if found.changes[key] == n - 1}
+    return [f"key {key}: told {found.n.get(key)}, true is {n}" for key, n in rows.items() if told.get(key) != n][:20]
