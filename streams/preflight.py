@@ -10,7 +10,7 @@ from changes.errors import Misconfigured
 from changes.topology import Topology
 from streams.describe import tables_of
 from streams.mysql import Connection, MysqlUrl, session
-from streams.replication import LOGS, ORDERED, WORKERS, channels, replica_problems
+from streams.replication import LOGS, ORDERED, WORKERS, channels, filter_problems, replica_problems
 
 _VARIABLES = {
     "log_bin": ("ON", "start the server with --log-bin"),
@@ -19,16 +19,17 @@ _VARIABLES = {
     "binlog_row_metadata": ("FULL", "SET PERSIST binlog_row_metadata = 'FULL'"),
     "gtid_mode": ("ON", "SET PERSIST enforce_gtid_consistency = ON, then raise gtid_mode step by step to ON"),
     "binlog_row_value_options": ("", "SET PERSIST binlog_row_value_options = ''"),
+    "binlog_order_commits": ("ON", "SET PERSIST binlog_order_commits = ON"),
     "gtid_strict_mode": ("ON", "SET GLOBAL gtid_strict_mode = ON"),
     "log_bin_compress": ("OFF", "SET GLOBAL log_bin_compress = OFF"),
 }
 LEAST_RETENTION = 86_400
 """Seconds that a binlog must be kept at least: capture may be down over a night."""
 _RETENTION = "binlog_expire_logs_seconds"
-_ABSENT = {"binlog_row_value_options": ""}
+_ABSENT = {"binlog_row_value_options": "", "binlog_order_commits": "ON"}
 """What a server that does not know a variable does."""
 _ON_MARIADB = {"gtid_strict_mode", "log_bin_compress"}
-_ON_MYSQL = {"gtid_mode", "binlog_row_value_options"}
+_ON_MYSQL = {"gtid_mode", "binlog_row_value_options", "binlog_order_commits"}
 _CASCADES_IN_BINLOG_SINCE = (9, 6)
 
 
@@ -54,6 +55,7 @@ def preflight(url: MysqlUrl, topology: Topology, version: str) -> None:
         flavour = Flavour.of(connection)
         problems = [
             *_variables(connection, flavour),
+            *filter_problems(connection, topology.database(version)),
             *_grants(connection),
             *_tables(connection, topology, version),
             *_cascades(connection, flavour, topology, version),

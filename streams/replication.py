@@ -38,6 +38,27 @@ def channels(connection: Connection) -> list[Channel]:
         return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
 
 
+def filter_problems(connection: Connection, database: str) -> list[str]:
+    """Whether options keep ``database`` out of the binlog; empty where the user may not ask."""
+    with connection.cursor() as cursor:
+        try:
+            cursor.execute("SHOW BINARY LOG STATUS")
+        except pymysql.err.ProgrammingError:  # before MySQL 8.2
+            cursor.execute("SHOW MASTER STATUS")
+        except pymysql.err.OperationalError as error:
+            if error.args[0] != ER.SPECIFIC_ACCESS_DENIED_ERROR:
+                raise
+            return []
+        row = cursor.fetchone() or ("", 0, "", "")
+    only, ignored = (str(part or "").split(",") for part in row[2:4])
+    problems = []
+    if only != [""] and database not in only:
+        problems.append(f"the server logs no change of `{database}`: start it without --binlog-do-db, or name it there")
+    if database in ignored:
+        problems.append(f"the server logs no change of `{database}`: start it without --binlog-ignore-db={database}")
+    return problems
+
+
 def replica_problems(variables: Mapping[str, str], *, mariadb: bool) -> list[str]:
     """Why a replica's binlog is not the history of its source, given its global variables. Pure.
 

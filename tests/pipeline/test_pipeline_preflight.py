@@ -33,6 +33,7 @@ BOTH = [
 ]
 OF_MYSQL = [
     ("binlog_row_value_options", "'PARTIAL_JSON'", "SET PERSIST binlog_row_value_options = ''"),
+    ("binlog_order_commits", "OFF", "SET PERSIST binlog_order_commits = ON"),
     ("server_id", "0", "SET PERSIST server_id = 1"),
 ]
 OF_MARIADB = [
@@ -120,6 +121,17 @@ def test_a_server_that_keeps_no_binlog_is_refused(kind: type[MySQL], topology: T
     with source(kind, tmp_path / "servers", options=["--skip-log-bin"]) as one:
         one.run("CREATE TABLE t (id INT PRIMARY KEY)")
         assert "`log_bin` is `OFF`, capture needs `ON`: start the server with --log-bin" in refusal(one.url, topology)
+
+
+@pytest.mark.parametrize("option", ["--binlog-ignore-db=jobfirst_future", "--binlog-do-db=another"])
+@pytest.mark.parametrize("kind", SERVERS)
+def test_a_server_that_leaves_the_database_out_of_its_binlog_is_refused(
+    kind: type[MySQL], option: str, topology: Topology, tmp_path: Path
+) -> None:
+    with source(kind, tmp_path / "servers", options=[option]) as one:
+        one.run("CREATE TABLE t (id INT PRIMARY KEY)")
+        (said,) = refusal(one.url, topology)
+        assert said.startswith("the server logs no change of `jobfirst_future`: start it without --binlog-")
 
 
 def test_a_replica_whose_binlog_has_another_order_is_refused(topology: Topology, tmp_path: Path) -> None:
