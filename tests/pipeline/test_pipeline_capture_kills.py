@@ -20,7 +20,7 @@ from tailrace.example.traffic import Traffic
 from tailrace.stack.mariadb import MariaDB
 from tailrace.stack.mysql import MySQL
 
-PAUSE_SECONDS = (0.2, 7.0)
+PAUSE_SECONDS = (0.2, 9.0)
 RATE = 150.0
 ENGINES = ["python", pytest.param("native", marks=NATIVE)]
 FEW = [

@@ -8,7 +8,7 @@ from certificates import Certificates, certificates
 from proxy import Proxy
 from sources import SERVERS, Source, source
 
-from changes.errors import Misconfigured
+from changes.errors import Misconfigured, Transient
 from changes.gtid import MariadbGtids, MysqlGtids
 from streams.binlog import events
 from streams.binlog.connection import BinlogConnection
@@ -164,3 +164,8 @@ def test_an_event_that_fills_its_packet_is_followed_by_an_empty_one(one: Source)
     for total in range(0xFFFFFF - 7, 0xFFFFFF + 2):
         size = total - beside
         assert len(row_event(one.url, one, "y" * size)) == total
+
+
+def test_a_statement_that_is_never_answered_is_given_up(one: Source) -> None:
+    with pytest.raises(Transient, match="Lost connection"), session(one.url, read_timeout=1) as connection:
+        connection.cursor().execute("SELECT SLEEP(30)")

@@ -16,6 +16,24 @@ from tailrace.example.traffic import read_truth
 MOST_FAULTS = 20
 
 
+class Row(msgspec.Struct):
+    """What every table that is followed has."""
+
+    id: int
+    n: int
+
+
+class Change(msgspec.Struct):
+    """An envelope, as far as it is looked at."""
+
+    op: str
+    before: Row | None
+    after: Row | None
+
+
+_change = msgspec.json.Decoder(Change).decode
+
+
 @dataclass
 class Followed:
     """What a topic tells. ``n`` of each key that ever was, ``living`` keys, ``changes`` by key without rows that were
@@ -32,9 +50,9 @@ class Followed:
     _position: dict[int, int] = field(default_factory=dict)
     _partition: dict[int, int] = field(default_factory=dict)
 
-    def take(self, partition: int, op: str, row: dict[str, int], position: int) -> None:
+    def take(self, partition: int, op: str, row: Row, position: int) -> None:
         """One record that is no tombstone; ``row`` is what stands behind the change, or stood before a delete."""
-        key, n = row["id"], row["n"]
+        key, n = row.id, row.n
         self.ops[op] += 1
         before, at = self.n.get(key), f"key {key} at {position:019d}"
         if op == "r":
@@ -68,9 +86,10 @@ def followed(kafka: KafkaUrl, topic: str) -> Followed:
     for message in read_topic(kafka, topic):
         value = message.value()
         if value is not None:
-            change = msgspec.json.decode(value)
-            row = change["after"] if change["after"] is not None else change["before"]
-            found.take(message.partition() or 0, change["op"], row, headers_from(message.headers()).position)
+            change = _change(value)
+            row = change.after or change.before
+            assert row is not None
+            found.take(message.partition() or 0, change.op, row, headers_from(message.headers()).position)
     return found
 
 

@@ -13,7 +13,7 @@ from streams.kafka import KafkaUrl
 from streams.mysql import connect
 
 BULK = "tr_bulk"
-PAUSE_SECONDS = (0.2, 2.5)
+PAUSE_SECONDS = (0.5, 4.0)
 _RETRY = {1205, 1213}
 """Lock wait timeout, deadlock: nothing happened."""
 
