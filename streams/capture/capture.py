@@ -199,7 +199,7 @@ class Capture:
         batch = read.batch
         if len(batch):
             self._tell(batch)
-            self._count(batch)
+            self._counting.take(batch, self._layouts)
         if read.altered:
             self._counting.altered(read.altered)
         for origin, first, last in batch.finished:
@@ -234,15 +234,6 @@ class Capture:
         if watched is not None:
             for key, at in batch.keys(watched):
                 self._chunks.saw(watched, key, position.unpack(at)[1])
-
-    def _count(self, batch: Batch) -> None:
-        counted, wanted = -1, False
-        for layout, *hashes in batch.changes():
-            if layout != counted:
-                counted, plan = layout, self._layouts[layout]
-                wanted = self._counting.wants(plan)
-            if wanted:
-                self._counting.changed(plan, *hashes)
 
     def _open(self) -> None:
         if not self._journal.is_open:
