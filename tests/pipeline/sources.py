@@ -4,6 +4,7 @@ and a Kafka for what is captured of them."""
 import importlib.util
 import os
 import shutil
+import subprocess
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
@@ -56,6 +57,7 @@ class Source:
         host = Host(cache, environ(), print)
         self.server = kind(host, Settings(folder), folder, VERSION, name=name, options=options)
         self._identity: Identity | None = None
+        self._process: subprocess.Popen[bytes] | None = None
 
     @property
     def endpoint(self) -> str:
@@ -76,7 +78,7 @@ class Source:
         self.server.create()
         if self._identity is None:
             self.server.choose_ports()
-        process = self.server.start()
+        self._process = process = self.server.start()
         self._identity = identify(process.pid)
         deadline = time.monotonic() + READY_SECONDS
         while True:
@@ -92,10 +94,16 @@ class Source:
         """SIGKILL, as a machine that loses its power."""
         if self._identity is not None:
             kill_session(self._identity)
+            self._reap()
 
     def stop(self) -> None:
         if self._identity is not None:
             stop_all({self.server.name: Running(self._identity, self.server.port, "")})
+            self._reap()
+
+    def _reap(self) -> None:
+        if self._process is not None:
+            self._process.wait()
 
     def run(self, *statements: str, arguments: Sequence[object] = ()) -> list[tuple[Any, ...]]:
         """Statements as its superuser, each a transaction of its own; the rows of the last one."""

@@ -20,7 +20,9 @@ from tailrace.example.traffic import Traffic
 from tailrace.stack.mariadb import MariaDB
 from tailrace.stack.mysql import MySQL
 
-PAUSE_SECONDS = (0.2, 9.0)
+WHILE_STARTING = 0.15
+STARTING_SECONDS = (0.1, 2.0)
+WORKING_SECONDS = (0.0, 3.0)
 RATE = 150.0
 ENGINES = ["python", pytest.param("native", marks=NATIVE)]
 FEW = [
@@ -28,6 +30,19 @@ FEW = [
     pytest.param(MySQL, "native", id="mysql-native", marks=NATIVE),
     pytest.param(MariaDB, "native", id="mariadb-native", marks=[MARIADB, NATIVE]),
 ]
+
+
+def await_moment(tail: PositionsTail, rng: Random) -> None:
+    """Return at a moment to kill capture, which has just been started: mostly at work, now and then before that."""
+    if rng.random() < WHILE_STARTING:
+        time.sleep(rng.uniform(*STARTING_SECONDS))
+        return
+    since = time.time() * 1000
+    deadline = time.monotonic() + 120
+    while tail.last is None or tail.last.at_ms < since:
+        assert time.monotonic() < deadline, "capture does not begin"
+        tail.poll(0.05)
+    time.sleep(rng.uniform(*WORKING_SECONDS))
 
 
 def under_way(tail: PositionsTail, since: float) -> str:
@@ -55,7 +70,7 @@ def killed(capture: CaptureProcess, one: Source, kills: int, seed: int) -> dict[
     try:
         for _ in range(kills):
             since = time.time() * 1000
-            time.sleep(rng.uniform(*PAUSE_SECONDS))
+            await_moment(tail, rng)
             moments[under_way(tail, since)] += 1
             capture.kill()
             capture.start()
