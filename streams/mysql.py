@@ -140,7 +140,8 @@ def classified(error: pymysql.err.MySQLError, url: MysqlUrl) -> Exception:
     code, message = (*error.args, "", "")[:2]
     where = f"MySQL at {url.host}:{url.port}"
     if code in _REFUSED:
-        return Misconfigured(f"{where} refuses user `{url.user}`: {message}")
+        without = " on a connection without TLS" if url.tls == "disabled" else ""  # which MariaDB does not say is why
+        return Misconfigured(f"{where} refuses user `{url.user}`{without}: {message}")
     if code == _TLS_DEMANDED:
         return Misconfigured(f"{where} takes no connection without TLS: add `?ssl=required` to its URL")
     if code == CR.CR_SSL_CONNECTION_ERROR:
