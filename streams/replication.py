@@ -10,6 +10,7 @@ from typing import Any
 
 import pymysql
 from pymysql.constants import ER
+from pymysql.cursors import Cursor
 
 from changes.errors import Misconfigured, Transient
 from changes.gtid import MariadbGtids, MysqlGtids
@@ -26,28 +27,30 @@ WORKERS = ("replica_parallel_workers", "slave_parallel_workers")
 def channels(connection: Connection) -> list[Channel]:
     """What the server replicates from; empty where it does not, and where the user may not ask (MariaDB)."""
     with connection.cursor() as cursor:
-        try:
-            cursor.execute("SHOW REPLICA STATUS")
-        except pymysql.err.ProgrammingError:
-            cursor.execute("SHOW SLAVE STATUS")
-        except pymysql.err.OperationalError as error:
-            if error.args[0] != ER.SPECIFIC_ACCESS_DENIED_ERROR:
-                raise
+        if not _answered(cursor, "SHOW REPLICA STATUS", "SHOW SLAVE STATUS"):
             return []
         names = [str(column[0]).lower().replace("replica", "slave") for column in cursor.description or ()]
         return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
 
 
+def _answered(cursor: Cursor, statement: str, older: str) -> bool:
+    """Ask ``statement``, which servers call ``older`` that do not know its new name; whether the user may ask."""
+    try:
+        try:
+            cursor.execute(statement)
+        except pymysql.err.ProgrammingError:
+            cursor.execute(older)
+    except pymysql.err.OperationalError as error:
+        if error.args[0] != ER.SPECIFIC_ACCESS_DENIED_ERROR:
+            raise
+        return False
+    return True
+
+
 def filter_problems(connection: Connection, database: str) -> list[str]:
     """Whether options keep ``database`` out of the binlog; empty where the user may not ask."""
     with connection.cursor() as cursor:
-        try:
-            cursor.execute("SHOW BINARY LOG STATUS")
-        except pymysql.err.ProgrammingError:  # before MySQL 8.2
-            cursor.execute("SHOW MASTER STATUS")
-        except pymysql.err.OperationalError as error:
-            if error.args[0] != ER.SPECIFIC_ACCESS_DENIED_ERROR:
-                raise
+        if not _answered(cursor, "SHOW BINARY LOG STATUS", "SHOW MASTER STATUS"):
             return []
         row = cursor.fetchone() or ("", 0, "", "")
     only, ignored = (str(part or "").split(",") for part in row[2:4])
