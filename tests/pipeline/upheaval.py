@@ -23,8 +23,8 @@ def make_bulk(source: Source, rows: int) -> None:
     with closing(connect(source.url)) as connection, connection.cursor() as cursor:
         cursor.execute(f"CREATE TABLE {BULK} (id INT PRIMARY KEY, n INT NOT NULL, filler VARCHAR(100) NOT NULL)")
         for first in range(1, rows + 1, 1000):
-            numbers = [(number, f"row {number} " * 5) for number in range(first, min(first + 1000, rows + 1))]
-            cursor.executemany(f"INSERT INTO {BULK} VALUES (%s, 1, %s)", numbers)
+            numbers = [(number, 1, f"row {number} " * 5) for number in range(first, min(first + 1000, rows + 1))]
+            cursor.executemany(f"INSERT INTO {BULK} VALUES (%s, %s, %s)", numbers)
 
 
 class Upheaval(threading.Thread):
