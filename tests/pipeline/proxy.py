@@ -51,16 +51,28 @@ class Proxy:
                 if keep and len(self.heard) < MOST_KEPT:
                     self.heard += data
                 other.sendall(data)
-        with self._guard, contextlib.suppress(ValueError):
+        with self._guard:
             if one not in self._silent:
                 self._open.remove(one)
-                other.close()
+                one.close()
+                _shut(other)  # its own thread closes it
 
     def __enter__(self) -> "Proxy":
         return self
 
     def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
+        _shut(self._listening)
         self._listening.close()
         with self._guard:
-            for one in self._open:
+            ended, self._silent = self._silent, set()
+            for one in ended:
+                self._open.remove(one)
                 one.close()
+            for one in self._open:
+                _shut(one)
+
+
+def _shut(one: socket.socket) -> None:
+    """Wake whoever waits for it."""
+    with contextlib.suppress(OSError):  # it is closed already
+        one.shutdown(socket.SHUT_RDWR)
