@@ -52,7 +52,7 @@ class Proxy:
                     self.heard += data
                 other.sendall(data)
         with self._guard:
-            if one not in self._silent:
+            if one in self._open and one not in self._silent:
                 self._open.remove(one)
                 one.close()
                 _shut(other)  # its own thread closes it
