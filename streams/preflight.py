@@ -12,6 +12,7 @@ from streams import cascades
 from streams.cascades import Acting, Followers
 from streams.describe import tables_of
 from streams.mysql import Connection, MysqlUrl, session
+from streams.replication import LOGS, ORDERED, WORKERS, channels, filter_problems, replica_problems
 
 _VARIABLES = {
     "log_bin": ("ON", "start the server with --log-bin"),
@@ -20,13 +21,17 @@ _VARIABLES = {
     "binlog_row_metadata": ("FULL", "SET PERSIST binlog_row_metadata = 'FULL'"),
     "gtid_mode": ("ON", "SET PERSIST enforce_gtid_consistency = ON, then raise gtid_mode step by step to ON"),
     "binlog_row_value_options": ("", "SET PERSIST binlog_row_value_options = ''"),
+    "binlog_order_commits": ("ON", "SET PERSIST binlog_order_commits = ON"),
     "gtid_strict_mode": ("ON", "SET GLOBAL gtid_strict_mode = ON"),
     "log_bin_compress": ("OFF", "SET GLOBAL log_bin_compress = OFF"),
 }
-_ABSENT = {"binlog_row_value_options": ""}
+LEAST_RETENTION = 86_400
+"""Seconds that a binlog must be kept at least: capture may be down over a night."""
+_RETENTION = "binlog_expire_logs_seconds"
+_ABSENT = {"binlog_row_value_options": "", "binlog_order_commits": "ON"}
 """What a server that does not know a variable does."""
 _ON_MARIADB = {"gtid_strict_mode", "log_bin_compress"}
-_ON_MYSQL = {"gtid_mode", "binlog_row_value_options"}
+_ON_MYSQL = {"gtid_mode", "binlog_row_value_options", "binlog_order_commits"}
 _CASCADES_IN_BINLOG_SINCE = (9, 6)
 
 
@@ -73,8 +78,9 @@ def examine(url: MysqlUrl, topology: Topology, version: str) -> Found:
         problems, absent = _tables(connection, topology, version)
         keys = _hidden_keys(connection, flavour, topology, version)
         refused = cascades.problems(keys, topology, version)
+        filters = filter_problems(connection, topology.database(version))
         return Found(
-            (*_variables(connection, flavour), *_grants(connection), *problems, *refused),
+            (*_variables(connection, flavour), *filters, *_grants(connection), *problems, *refused),
             absent,
             {} if refused else cascades.followers(keys, topology),
         )
@@ -102,33 +108,56 @@ def _one(cursor: Cursor) -> Any:
 
 def _variables(connection: Connection, flavour: Flavour) -> list[str]:
     with connection.cursor() as cursor:
-        cursor.execute("SHOW GLOBAL VARIABLES WHERE Variable_name IN %s", (list(_VARIABLES),))
+        names = [*_VARIABLES, _RETENTION, "binlog_expire_logs_auto_purge", *LOGS, *ORDERED, *WORKERS]
+        cursor.execute("SHOW GLOBAL VARIABLES WHERE Variable_name IN %s", (names,))
         found = {str(name).lower(): str(value) for name, value in cursor.fetchall()}
         cursor.execute("SELECT @@global.server_id")
         server_id = _one(cursor)
     problems = variable_problems(found, flavour)
     if not server_id:
-        problems.append("`server_id` is 0, so nobody may replicate from it: SET PERSIST server_id = 1")
+        problems.append(
+            f"`server_id` is 0, so nobody may replicate from it: {_mend('SET PERSIST server_id = 1', flavour)}"
+        )
+    if channels(connection):
+        problems += replica_problems(found, mariadb=flavour.mariadb)
     return problems
 
 
 def variable_problems(found: Mapping[str, str], flavour: Flavour) -> list[str]:
     """What is wrong with a server's global variables, given by name in small letters. Pure."""
     foreign = _ON_MYSQL if flavour.mariadb else _ON_MARIADB
-    return [
-        f"`{name}` is `{value}`, capture needs `{wanted}`: {mend}"
+    problems = [
+        f"`{name}` is `{value}`, capture needs `{wanted}`: {_mend(mend, flavour)}"
         for name, (wanted, mend) in _VARIABLES.items()
         if name not in foreign and (value := found.get(name, _ABSENT.get(name, "absent"))).upper() != wanted
     ]
+    kept = int(found.get(_RETENTION, "0"))
+    if 0 < kept < LEAST_RETENTION and found.get("binlog_expire_logs_auto_purge", "ON") == "ON":
+        problems.append(
+            f"`{_RETENTION}` is {kept}, so what is committed while capture is down for longer is lost to it; it needs "
+            f"{LEAST_RETENTION} at least: {_mend(f'SET PERSIST {_RETENTION} = 604800', flavour)}"
+        )
+    return problems
+
+
+def _mend(statement: str, flavour: Flavour) -> str:
+    """The statement as the server knows it: in MariaDB what is to stay set belongs in its configuration file."""
+    return statement.replace("SET PERSIST", "SET GLOBAL") if flavour.mariadb else statement
 
 
 def _grants(connection: Connection) -> list[str]:
     with connection.cursor() as cursor:
         cursor.execute("SHOW GRANTS")
-        text = "\n".join(str(row[0]).upper() for row in cursor.fetchall())
+        lines = [str(row[0]).upper() for row in cursor.fetchall()]
         cursor.execute("SELECT CURRENT_USER()")
         user = str(_one(cursor))
-    if "ALL PRIVILEGES ON *.*" in text:
+    given = {
+        privilege.strip()
+        for line in lines
+        for privilege in line.removeprefix("GRANT ").partition(" ON *.* TO ")[0].split(",")
+        if " ON *.* TO " in line
+    }
+    if "ALL PRIVILEGES" in given:
         return []
     account = "`{}`@`{}`".format(*user.split("@", 1))
     wanted = {
@@ -138,7 +167,7 @@ def _grants(connection: Connection) -> list[str]:
     return [
         f"user `{user}` lacks {privilege}: GRANT {privilege} ON *.* TO {account}"
         for privilege, names in wanted.items()
-        if not any(name in text for name in names)
+        if given.isdisjoint(names)
     ]
 
 

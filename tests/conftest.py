@@ -20,6 +20,10 @@ settings.register_profile("tailrace", deadline=None)  # a busy machine is no fai
 settings.load_profile("tailrace")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--kills", type=int, default=200, help="how often the long tests kill capture")
+
+
 @dataclass(frozen=True)
 class Running:
     """A stack that is up. ``endpoints`` and ``admin`` hold URLs by version and kind, ``admin`` the superusers'."""

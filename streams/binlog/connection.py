@@ -6,20 +6,18 @@ import time
 from collections.abc import Iterator
 
 import pymysql
-from pymysql.constants import COMMAND, CR, ER
+from pymysql.constants import COMMAND, ER
 
 from changes.errors import Misconfigured, Transient
 from changes.gtid import MariadbGtids, MysqlGtids
 from streams.binlog.events import without_checksum
 from streams.binlog.packets import Packets
-from streams.mysql import MysqlUrl, connect
+from streams.mysql import MysqlUrl, classified, connect
 
 _COM_BINLOG_DUMP_GTID = 0x1E
 _THROUGH_GTID = 0x04
-_FATAL_READING_BINLOG = 1236
 
 _CHUNK = 1 << 20
-_OWN_MACHINE = {"127.0.0.1", "localhost", "::1"}
 _WRITTEN = 16 << 10
 """The server writes so much at a time while it has more to send."""
 _GATHER_SECONDS = 0.001
@@ -36,9 +34,17 @@ class BinlogConnection:
     """
 
     def __init__(self, url: MysqlUrl, executed: MysqlGtids | MariadbGtids, *, server_id: int) -> None:
-        # the driver would take TLS wherever it is offered; within one machine it protects nothing and costs a fifth
-        plain = not url.tls and url.host in _OWN_MACHINE
-        self._connection = connect(url, read_timeout=SILENCE_SECONDS, ssl_disabled=plain)
+        self._connection = connect(url, read_timeout=SILENCE_SECONDS)
+        try:
+            self._ask(executed, server_id)
+        except pymysql.err.MySQLError as error:
+            self.close()
+            raise classified(error, url) from error
+        except BaseException:
+            self.close()
+            raise
+
+    def _ask(self, executed: MysqlGtids | MariadbGtids, server_id: int) -> None:
         with self._connection.cursor() as cursor:
             for name in ("source", "master"):
                 cursor.execute(f"SET @{name}_binlog_checksum = @@global.binlog_checksum")
@@ -79,7 +85,11 @@ class BinlogConnection:
                 yield buffer[:size]
                 if size >= _WRITTEN:
                     time.sleep(_GATHER_SECONDS)
-        except (OSError, ValueError, AttributeError) as error:  # a socket closed under the read, or silent
+        except TimeoutError as error:
+            raise Transient(
+                f"the server sent nothing for {SILENCE_SECONDS} s, not even a heartbeat: the connection counts as dead"
+            ) from error
+        except (OSError, ValueError, AttributeError) as error:  # a socket closed under the read
             raise Transient(f"the binlog connection broke: {error}") from error
         raise Transient("the server closed the binlog connection")
 
@@ -111,13 +121,32 @@ def refusal(packet: bytes) -> Exception:
     return Transient("the server ended the binlog stream")
 
 
+NEW_EPOCH = "`tailrace epoch raise` begins a new epoch with a new snapshot"
+
+
 def _classified(error: pymysql.err.MySQLError) -> Exception:
     code, message = (*error.args, "", "")[:2]
-    if code == _FATAL_READING_BINLOG:
-        return Misconfigured(
-            f"the server no longer has the binlog that capture needs next ({message}): "
-            "take a new snapshot with `tailrace epoch --resnapshot`, and raise `binlog_expire_logs_seconds`"
-        )
-    if code == ER.MASTER_FATAL_ERROR_READING_BINLOG or code in {CR.CR_SERVER_LOST, CR.CR_SERVER_GONE_ERROR}:
-        return Transient(f"the binlog connection broke: {message}")
+    if code == ER.MASTER_FATAL_ERROR_READING_BINLOG:
+        return _fatal(str(message))
+    if code == ER.SPECIFIC_ACCESS_DENIED_ERROR:
+        return Misconfigured(f"the server gives its binlog to nobody without REPLICATION SLAVE: {message}")
     return Transient(f"the binlog stream failed: {code} {message}")
+
+
+def _fatal(message: str) -> Exception:
+    """The server has one number for all that keeps it from sending its binlog; only the text tells them apart."""
+    said = message.lower()
+    if "purged" in said:
+        return Misconfigured(
+            f"the server no longer has the binlog that capture needs next ({message}): {NEW_EPOCH}; then raise "
+            "`binlog_expire_logs_seconds`, so that it is kept for longer than capture may be down"
+        )
+    if "more gtids than" in said or "not in the master's binlog" in said:
+        return Misconfigured(f"the server lacks transactions that capture has read ({message}): {NEW_EPOCH}")
+    if "max_allowed_packet" in said:
+        return Misconfigured(
+            f"an event is too large to be sent ({message}): SET PERSIST max_allowed_packet = 1073741824"
+        )
+    if "same server_uuid/server_id" in said:
+        return Transient(f"another capture of this version reads the binlog now, and ended this one's: {message}")
+    return Misconfigured(f"the server cannot read its binlog ({message}): where that does not pass, {NEW_EPOCH}")

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from changes.canonical import BUCKETS, halves
 from changes.gtid import MariadbGtids, MysqlGtids
 from changes.progress import Partial
 from streams.capture.emit import LARGEST_MESSAGE, Message
@@ -48,6 +49,10 @@ Record = tuple[int, bytes, bytes | None, int, int]
 Change = tuple[int, int | None, int | None, int | None, int | None]
 """(layout, key before, row before, key after, row after): each the xxh64 of its canonical bytes, ``None`` where there
 is no such row."""
+
+
+Sum = tuple[int, int, int, int]
+"""(bucket, rows, sum of h1, sum of h2), more or less than before."""
 
 
 class Batch(Protocol):
@@ -114,6 +119,9 @@ class Batch(Protocol):
     def changes(self) -> Sequence[Change]:
         """One for each row of `rows`, in order."""
 
+    def sums(self, layout: int) -> Sequence[Sum]:
+        """What the changes of a layout do to each bucket that they touch, in the order of buckets."""
+
 
 @dataclass
 class PlainBatch:
@@ -152,6 +160,19 @@ class PlainBatch:
 
     def changes(self) -> list[Change]:
         return self.changed
+
+    def sums(self, layout: int) -> list[Sum]:
+        sums: dict[int, list[int]] = {}
+        for number, key_before, before, key_after, after in self.changed:
+            if number == layout:
+                for key, row, sign in ((key_before, before, -1), (key_after, after, 1)):
+                    if key is not None and row is not None:
+                        bucket = sums.setdefault(key % BUCKETS, [0, 0, 0])
+                        high, low = halves(row)
+                        bucket[0] += sign
+                        bucket[1] += sign * high
+                        bucket[2] += sign * low
+        return [(bucket, rows, high, low) for bucket, (rows, high, low) in sorted(sums.items())]
 
 
 @dataclass(frozen=True)

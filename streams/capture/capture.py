@@ -36,6 +36,7 @@ from streams.describe import collations_of
 from streams.kafka import KafkaUrl, ensure_topics
 from streams.mysql import MysqlUrl, session
 from streams.preflight import Flavour, examine, followers_of
+from streams.replication import require_history
 from streams.topics import topic_specs
 
 log = logging.getLogger(__name__)
@@ -100,18 +101,15 @@ class Capture:
             self._mariadb = Flavour.of(connection).mariadb
             collations: Collations = collations_of(connection)
             now = executed(connection, mariadb=self._mariadb)
-        if checkpoint is None:
-            checkpoint = start_of(str(now), 0, position.snapshot(0, now.ordinal), "", 0)
-        kind = MariadbGtids if self._mariadb else MysqlGtids
-        self._executed: MysqlGtids | MariadbGtids = kind(checkpoint.executed)
-        if not now.covers(self._executed):  # type: ignore[arg-type]
-            raise Misconfigured(
-                f"the server has executed `{now}` and not all of `{checkpoint.executed}` that capture has read: it was "
-                "reset, restored or lost a fail-over. `tailrace epoch raise` begins a new epoch with a new snapshot"
-            )
+            if checkpoint is None:
+                checkpoint = start_of(str(now), 0, position.snapshot(0, now.ordinal), "", 0)
+            kind = MariadbGtids if self._mariadb else MysqlGtids
+            self._executed: MysqlGtids | MariadbGtids = kind(checkpoint.executed)
+            require_history(connection, now, self._executed)
         self._epoch = checkpoint.epoch
         self._position = int(checkpoint.position)
-        self._file, self._offset = checkpoint.file, checkpoint.offset
+        # the checkpoint's may be another server's: the stream will say where it stands
+        self._file, self._offset = "", 0
         self._partial = checkpoint.partial
         filling, undeclared = begun(states, self._topology.tables)
         for state in undeclared:
@@ -126,7 +124,7 @@ class Capture:
         )
         self._layouts = Layouts(self._topology, self._version, collations)
         beginning = Beginning(
-            self._executed.copy(), self._epoch, self._position, self._file, self._offset, checkpoint.partial
+            self._executed.copy(), self._epoch, self._position, checkpoint.file, checkpoint.offset, checkpoint.partial
         )
         reader = reader_of(self._native, self._layouts, beginning)
         source = BinlogConnection(self._mysql, self._executed, server_id=replica_id(self._version))
@@ -136,7 +134,7 @@ class Capture:
             "capture of `%s` goes on at %s (%s), its reader is %s",
             self._version,
             position.to_text(self._position),
-            self._file,
+            checkpoint.file,
             self.engine,
         )
         try:
@@ -202,7 +200,7 @@ class Capture:
         batch = read.batch
         if len(batch):
             self._tell(batch)
-            self._count(batch)
+            self._counting.take(batch, self._layouts)
             self._emulate(batch)
         if read.altered is not None:
             self._follow(read.altered)
@@ -278,15 +276,6 @@ class Capture:
         if watched is not None:
             for key, at in batch.keys(watched):
                 self._chunks.saw(watched, key, position.unpack(at)[1])
-
-    def _count(self, batch: Batch) -> None:
-        counted, wanted = -1, False
-        for layout, *hashes in batch.changes():
-            if layout != counted:
-                counted, plan = layout, self._layouts[layout]
-                wanted = self._counting.wants(plan)
-            if wanted:
-                self._counting.changed(plan, *hashes)
 
     def _open(self) -> None:
         if not self._journal.is_open:

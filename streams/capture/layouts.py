@@ -117,6 +117,19 @@ def too_large(gtid: str) -> Misconfigured:
     )
 
 
+def out_of_order(partial: str, came: str) -> NoReturn:
+    """Stop where transaction ``came`` is sent before ``partial``, of which the first rows are in Kafka.
+
+    Capture has all that were before it, so from whatever server it must come first: else its rows would be told twice,
+    under two positions.
+    """
+    raise Misconfigured(
+        f"capture has written the first rows of transaction {partial}, and the server sends {came} before it: its "
+        "binlog has another order (SET PERSIST replica_preserve_commit_order = ON on replicas); "
+        "`tailrace epoch raise` begins a new epoch with a new snapshot"
+    )
+
+
 def unreadable(file: str, offset: int, error: ValueError) -> Misconfigured:
     """Bytes that are not what they should be: to be raised from ``error``."""
     return Misconfigured(

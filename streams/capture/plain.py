@@ -13,7 +13,7 @@ from streams.binlog.packets import Packets
 from streams.binlog.table_map import TableMap, peek_name
 from streams.capture.batch import LARGEST_XA, LIMITS, MESSAGE_BYTES, Beginning, Limits, PlainBatch, Read
 from streams.capture.emit import Moment, TablePlan, change_messages
-from streams.capture.layouts import Layouts, refuse, too_large, unreadable
+from streams.capture.layouts import Layouts, out_of_order, refuse, too_large, unreadable
 from streams.capture.statements import Meaning, Statement
 
 MOST_MESSAGES = 20_000
@@ -159,8 +159,9 @@ class PlainReader:
         ordinal = int(number) if self._mariadb else self._executed + 1
         self._now = _Transaction(gtid, origin, int(number), ordinal, committed_us, server_id, ended=False)
         if self._partial is not None:
-            if self._partial.gtid == gtid:
-                self._now.skip = dict(self._partial.rows)
+            if self._partial.gtid != gtid:
+                out_of_order(self._partial.gtid, gtid)
+            self._now.skip = dict(self._partial.rows)
             self._partial = None
 
     def _on_refused(self, _: bytes, head: events.Header) -> None:

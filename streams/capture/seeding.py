@@ -15,8 +15,9 @@ from changes.gtid import MariadbGtids, MysqlGtids
 from changes.progress import SnapshotState, binlog_order
 from changes.schema import TableSchema
 from changes.topology import Topology
+from streams.capture.batch import Batch
 from streams.capture.chunks import Standing
-from streams.capture.emit import TablePlan
+from streams.capture.layouts import Layouts
 from streams.capture.snapshot import CATCH_UP_SECONDS, executed
 from streams.capture.sums import Counts, Ledger, Told
 from streams.mysql import MysqlUrl, session
@@ -110,15 +111,11 @@ class Counting:
         self._look_at = 0.0
         self._not_before: dict[str, float] = {}
 
-    def wants(self, plan: TablePlan) -> bool:
-        """Whether `changed` is to be told of the changes of a table."""
-        return self._ledger.wants(plan.schema.table, plan.fingerprint)
-
-    def changed(
-        self, plan: TablePlan, key_before: int | None, before: int | None, key_after: int | None, after: int | None
-    ) -> None:
-        """One row's change, by the hashes of its key and of the row; ``None`` where there is no such row."""
-        self._ledger.change(plan.schema.table, key_before, before, key_after, after)
+    def take(self, batch: Batch, layouts: Layouts) -> None:
+        """The changes of a batch."""
+        for number in batch.layouts:
+            plan = layouts[number]
+            self._ledger.take(plan.schema.table, plan.fingerprint, batch, number)
 
     def filling(self, state: SnapshotState) -> None:
         """A table that is filled anew is counted anew too."""

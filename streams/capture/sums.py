@@ -20,6 +20,7 @@ import msgspec
 
 from changes.canonical import BUCKETS, halves
 from changes.progress import Bucket, SumsStep, TableSums
+from streams.capture.batch import Batch
 
 STEP = "step:"
 FULL_EVERY = 1000
@@ -56,6 +57,12 @@ class Counts:
     def merge(self, other: "Counts") -> None:
         for mine, theirs in ((self.rows, other.rows), (self.high, other.high), (self.low, other.low)):
             mine[:] = map(int.__add__, mine, theirs)
+
+    def move(self, bucket: int, rows: int, high: int, low: int) -> None:
+        """Add to one bucket; what is added may be below zero."""
+        self.rows[bucket] += rows
+        self.high[bucket] += high
+        self.low[bucket] += low
 
     def put(self, bucket: int, value: Bucket) -> None:
         self.rows[bucket], self.high[bucket], self.low[bucket] = value
@@ -159,6 +166,23 @@ class Ledger:
             if key_after is not None and after is not None:
                 kept.counts.add(key_after, after)
                 kept.dirty.add(key_after % BUCKETS)
+
+    def take(self, table: str, fingerprint: str, batch: Batch, layout: int) -> None:
+        """The changes of a batch that were made by ``layout``, the table's with the columns of ``fingerprint``.
+
+        While its window is open each key counts; else what the buckets gain and lose.
+        """
+        if not self.wants(table, fingerprint):
+            return
+        kept = self._tables[table]
+        if isinstance(kept, _Window):
+            for number, *hashes in batch.changes():
+                if number == layout:
+                    self.change(table, *hashes)
+        else:
+            for bucket, rows, high, low in batch.sums(layout):
+                kept.counts.move(bucket, rows, high, low)
+                kept.dirty.add(bucket)
 
     def open_window(self, table: str) -> None:
         self._tables[table] = _Window()

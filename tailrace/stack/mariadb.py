@@ -44,4 +44,5 @@ class MariaDB(MySQL):
         words = [self._program(), "--no-defaults", *self.as_user(), f"--datadir={self.data}", *COMMON]
         # Positions count transactions: one domain, growing strictly. Annotations would only lengthen the log.
         own = ["--gtid-strict-mode=ON", "--binlog-annotate-row-events=OFF", f"--pid-file={self.folder}/pid"]
-        return Command([*words, *own, f"--tmpdir={self.temporary()}", *self.identity()], cwd=self.folder)
+        own += [f"--tmpdir={self.temporary()}", *self.identity(), *self.options]
+        return Command([*words, *own], cwd=self.folder)

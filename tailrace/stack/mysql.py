@@ -2,6 +2,7 @@
 
 import os
 import zlib
+from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import quote
 
@@ -11,8 +12,10 @@ from tailrace.stack import apt
 from tailrace.stack.errors import NotReady
 from tailrace.stack.fetch import fetched
 from tailrace.stack.files import write_private
+from tailrace.stack.host import Host
 from tailrace.stack.process import Command
 from tailrace.stack.server import Server
+from tailrace.stack.settings import Settings
 
 USER = "tailrace"
 
@@ -70,6 +73,22 @@ class MySQL(Server):
 
     kind = "mysql"
 
+    def __init__(
+        self,
+        host: Host,
+        settings: Settings,
+        folder: Path,
+        version: str,
+        *,
+        name: str = "",
+        options: Sequence[str] = (),
+    ) -> None:
+        """``name`` is that of a further server of the version, a replica say; ``options`` end its command line."""
+        super().__init__(host, settings, folder, version)
+        self.name = name or self.name
+        self.folder = folder / self.name
+        self.options = options
+
     def fetch(self) -> None:
         """See `Server.fetch`."""
         fetched(
@@ -114,7 +133,7 @@ class MySQL(Server):
     def command(self) -> Command:
         """See `Server.command`."""
         own = ["--gtid-mode=ON", "--enforce-gtid-consistency=ON", "--mysqlx=OFF", f"--pid-file={self.folder}/pid"]
-        return Command([*self._words(self.data), *COMMON, *own, *self.identity()], cwd=self.folder)
+        return Command([*self._words(self.data), *COMMON, *own, *self.identity(), *self.options], cwd=self.folder)
 
     def identity(self) -> list[str]:
         """Port and server id; the id must differ between servers, and stay."""

@@ -47,6 +47,7 @@ class Outcome:
     finished: list[tuple[str, int, int]] = field(default_factory=list)
     altered: list[Meaning] = field(default_factory=list)
     keys: list[tuple[bytes, int]] = field(default_factory=list)
+    sums: dict[tuple[int, int], tuple[int, int, int]] = field(default_factory=dict)
     rows: int = 0
     states: list[dict[str, Any]] = field(default_factory=list)
     error: tuple[type[Exception], str] | None = None
@@ -61,6 +62,10 @@ class Outcome:
             goes_on = self.finished and self.finished[-1][0] == origin and self.finished[-1][2] + 1 == first
             begun = self.finished.pop()[1] if goes_on else first
             self.finished.append((origin, begun, last))
+        for layout in batch.layouts:
+            for bucket, *sums in batch.sums(layout):
+                rows, high, low = map(int.__add__, self.sums.get((layout, bucket), (0, 0, 0)), sums)
+                self.sums[layout, bucket] = rows, high, low
         self.rows += batch.rows
         if read.altered is not None:
             self.altered.append(read.altered)

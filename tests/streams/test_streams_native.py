@@ -44,6 +44,7 @@ def same(world: World, chunks: list[bytes]) -> Outcome:
     plain, native = world.outcomes(chunks)
     assert native.records == plain.records
     assert native.changes == plain.changes
+    assert native.sums == plain.sums
     assert sorted(native.keys) == sorted(plain.keys)
     assert (native.finished, native.altered, native.rows) == (plain.finished, plain.altered, plain.rows)
     assert native.states[-1:] == plain.states[-1:]

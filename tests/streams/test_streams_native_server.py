@@ -102,6 +102,7 @@ def assert_same(plain: Outcome, native: Outcome) -> None:
     for number, (wanted, found) in enumerate(zip(plain.records, native.records, strict=True)):
         assert found == wanted, f"record {number}"
     assert native.changes == plain.changes
+    assert native.sums == plain.sums
     assert native.keys == plain.keys
     assert (native.finished, native.altered, native.rows) == (plain.finished, plain.altered, plain.rows)
     assert native.states[-1] == plain.states[-1]

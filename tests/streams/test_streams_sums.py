@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from changes.canonical import BUCKETS, halves
 from changes.progress import Bucket, SumsStep, TableSums
 from streams.capture import sums
+from streams.capture.batch import PlainBatch
 from streams.capture.sums import STEP, Counts, Ledger, Told
 
-TABLE, PRINT = "t", "f" * 16
+TABLE, PRINT, LAYOUT = "t", "f" * 16, 3
 Rows = dict[int, int]
 """By key, both as their hashes."""
 Change = tuple[int | None, int | None]
@@ -67,10 +68,10 @@ class World:
         self.states.append(rows)
 
     def read(self) -> None:
-        if self.at < len(self.log):
-            if self.ledger.wants(TABLE, PRINT):
-                self.ledger.change(TABLE, *self.log[self.at])
-            self.at += 1
+        changes = self.log[self.at : self.at + self.rng.randrange(1, 4)]
+        batch = PlainBatch(changed=[(LAYOUT, *change) for change in changes] + [(LAYOUT + 1, None, None, 3, 3)])
+        self.ledger.take(TABLE, PRINT, batch, LAYOUT)
+        self.at += len(changes)
 
     def commit(self) -> None:
         self.topic += self.ledger.due()

@@ -68,7 +68,30 @@ pub struct Batch {
     pub done: Vec<(usize, u64)>,
 }
 
+/// Buckets that a table's rows are counted by; see `changes.canonical`.
+const BUCKETS: usize = 1024;
+
+/// (bucket, rows, sum of the hashes' upper halves, and of their lower ones), more or less than before.
+pub type Sum = (usize, i64, i64, i64);
+
 impl Batch {
+    /// What the changes of `layout` do to each bucket that they touch, in order of their numbers.
+    pub fn sums(&self, layout: u32) -> Vec<Sum> {
+        let mut sums: Vec<Option<Sum>> = vec![None; BUCKETS];
+        let mut count = |(key, row): (u64, u64), sign: i64| {
+            let bucket = (key % BUCKETS as u64) as usize;
+            let sum = sums[bucket].get_or_insert((bucket, 0, 0, 0));
+            sum.1 += sign;
+            sum.2 += sign * (row >> 32) as i64;
+            sum.3 += sign * (row & u64::from(u32::MAX)) as i64;
+        };
+        for change in self.changes.iter().filter(|change| change.layout == layout) {
+            change.before.into_iter().for_each(|gone| count(gone, -1));
+            change.after.into_iter().for_each(|come| count(come, 1));
+        }
+        sums.into_iter().flatten().collect()
+    }
+
     /// How much it weighs in a Kafka transaction.
     pub fn weight(&self) -> usize {
         self.data.len() + self.messages.len() * 200
@@ -124,6 +147,12 @@ impl Batch {
         let told = self.messages.iter().filter(|message| self.tables[message.table as usize] == table);
         let told = told.map(|message| (PyBytes::new(py, &self.data[message.key.clone()]), message.position));
         PyList::new(py, told.collect::<Vec<_>>())
+    }
+
+    /// See `Batch::sums`.
+    #[pyo3(name = "sums")]
+    fn told_sums<'py>(&self, py: Python<'py>, layout: u32) -> PyResult<Bound<'py, PyList>> {
+        PyList::new(py, py.detach(|| self.sums(layout)))
     }
 
     /// For each row, in order: (layout, key before, row before, key after, row after), each but the first a hash, `None`
