@@ -17,14 +17,11 @@ _VARIABLES = {
     "binlog_row_image": ("FULL", "SET PERSIST binlog_row_image = 'FULL'"),
     "binlog_row_metadata": ("FULL", "SET PERSIST binlog_row_metadata = 'FULL'"),
     "gtid_mode": ("ON", "SET PERSIST enforce_gtid_consistency = ON, then raise gtid_mode step by step to ON"),
-    "binlog_row_value_options": ("", "SET PERSIST binlog_row_value_options = ''"),
     "gtid_strict_mode": ("ON", "SET GLOBAL gtid_strict_mode = ON"),
     "log_bin_compress": ("OFF", "SET GLOBAL log_bin_compress = OFF"),
 }
-_ABSENT = {"binlog_row_value_options": ""}
-"""What a server that does not know a variable does."""
 _ON_MARIADB = {"gtid_strict_mode", "log_bin_compress"}
-_ON_MYSQL = {"gtid_mode", "binlog_row_value_options"}
+_ON_MYSQL = {"gtid_mode"}
 _CASCADES_IN_BINLOG_SINCE = (9, 6)
 
 
@@ -81,7 +78,7 @@ def variable_problems(found: Mapping[str, str], flavour: Flavour) -> list[str]:
     return [
         f"`{name}` is `{value}`, capture needs `{wanted}`: {mend}"
         for name, (wanted, mend) in _VARIABLES.items()
-        if name not in foreign and (value := found.get(name, _ABSENT.get(name, "absent"))).upper() != wanted
+        if name not in foreign and (value := found.get(name, "absent")).upper() != wanted
     ]
 
 

@@ -3,6 +3,7 @@
 Layouts: the MySQL server's `libbinlogevents`, and for MariaDB its "Replication Protocol" documentation.
 """
 
+import re
 import uuid
 import zlib
 from collections.abc import Iterator
@@ -13,7 +14,8 @@ import zstandard
 from changes.canonical import Value
 from changes.errors import Misconfigured
 from streams.binlog.broken import TRIPS, refusing
-from streams.binlog.table_map import TableMap, lenenc
+from streams.binlog.lengths import lenenc, signed_varlen, varlen
+from streams.binlog.table_map import TableMap
 
 QUERY, ROTATE, FORMAT_DESCRIPTION, XID, TABLE_MAP, HEARTBEAT = 2, 4, 15, 16, 19, 27
 WRITE_V1, UPDATE_V1, DELETE_V1, WRITE_V2, UPDATE_V2, DELETE_V2 = 23, 24, 25, 30, 31, 32
@@ -30,11 +32,16 @@ GTID, ANONYMOUS_GTID, PREVIOUS_GTIDS, XA_PREPARE, PARTIAL_UPDATE, PAYLOAD, HEART
 MARIADB_GTID = 162
 MARIADB_COMPRESSED = frozenset({165, 166, 167, 168, 169, 170, 171})
 
-WRITES, UPDATES, DELETES = {WRITE_V1, WRITE_V2}, {UPDATE_V1, UPDATE_V2}, {DELETE_V1, DELETE_V2}
+WRITES, DELETES = {WRITE_V1, WRITE_V2}, {DELETE_V1, DELETE_V2}
+UPDATES = {UPDATE_V1, UPDATE_V2, PARTIAL_UPDATE}
 ROWS = WRITES | UPDATES | DELETES
 
 HEADER = 19
 _LATEST_US = 1 << 53
+_COMMIT, _ORIGINAL_COMMIT = 6, 7
+"""Fields of a tagged GTID: when the transaction was committed here, and where it was made if that is elsewhere."""
+_LAST_KNOWN_FIELD = 11
+_TAG = re.compile(rb"[a-z_][a-z0-9_]{0,31}")
 LARGEST_PAYLOAD = 1 << 30
 """Bytes that one compressed transaction may unfold to before it is refused."""
 
@@ -97,6 +104,49 @@ def gtid(data: bytes) -> tuple[str, int]:
     if immediate > _LATEST_US:
         raise ValueError("a transaction was committed after the year 2255")
     return name, immediate
+
+
+@refusing
+def tagged_gtid(data: bytes) -> tuple[str, int]:
+    """The same of a transaction whose name has a tag (MySQL 8.3): ``uuid:tag:number``.
+
+    The event is a message of the server's serialization library: fields in order of their numbers, each behind it.
+    """
+    version, at = varlen(data, HEADER)
+    _, at = varlen(data, at)  # the message's size
+    last, at = varlen(data, at)
+    if version != 1 or last > _LAST_KNOWN_FIELD:
+        raise ValueError(f"a tagged GTID has the format {version} and needs its field {last}, which is not known")
+    source, tag, number, times = b"", b"", 0, [0, 0]
+    field = -1
+    while at < len(data) and field < _ORIGINAL_COMMIT:
+        before, (field, at) = field, varlen(data, at)
+        if field <= before:
+            raise ValueError("the fields of a tagged GTID are out of order")
+        if field == 1:
+            source, at = _small_numbers(data, at, 16)
+        elif field == 3:
+            size, at = varlen(data, at)
+            tag, at = data[at : at + size], at + size
+        elif field in {_COMMIT, _ORIGINAL_COMMIT}:
+            times[field - _COMMIT], at = varlen(data, at)
+        elif field == 2:
+            number, at = signed_varlen(data, at)
+        elif field < _COMMIT:
+            _, at = varlen(data, at)
+    committed_us = times[1] or times[0]
+    if not _TAG.fullmatch(tag) or number <= 0 or len(source) != 16 or committed_us > _LATEST_US:
+        raise ValueError("a tagged GTID has no name, or was committed after the year 2255")
+    return f"{uuid.UUID(bytes=source)}:{tag.decode()}:{number}", committed_us
+
+
+def _small_numbers(data: bytes, at: int, count: int) -> tuple[bytes, int]:
+    """Bytes that are each written as an integer of variable length."""
+    found = []
+    for _ in range(count):
+        number, at = varlen(data, at)
+        found.append(number)
+    return bytes(found), at
 
 
 @refusing
@@ -204,8 +254,12 @@ def rows(data: bytes, type_: int, table: TableMap) -> Iterator[RowChange]:
         at += size
     try:
         while at < len(data):
-            first, at = table.read_image(data, at, present)
-            if type_ in WRITES:
+            places: list[int] | None = [] if type_ == PARTIAL_UPDATE else None
+            first, at = table.read_image(data, at, present, places)
+            if places is not None:
+                after, at = table.read_partial(data, at, present_after, places)
+                yield first, after
+            elif type_ in WRITES:
                 yield None, first
             elif type_ in DELETES:
                 yield first, None

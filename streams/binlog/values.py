@@ -80,15 +80,19 @@ def decimal(precision: int, scale: int) -> Reader:
     return read
 
 
-def _sized(width: int, convert: Callable[[bytes], Value]) -> Reader:
-    """A value behind its own length in ``width`` bytes."""
+def sized(data: bytes, at: int, width: int) -> tuple[bytes, int]:
+    """The bytes behind their own length in ``width`` bytes, and the offset behind them."""
+    start = at + width
+    end = start + int.from_bytes(data[at:start], "little")
+    if end > len(data):
+        raise ValueError("a value runs beyond its event")
+    return data[start:end], end
 
+
+def _sized(width: int, convert: Callable[[bytes], Value]) -> Reader:
     def read(data: bytes, at: int) -> tuple[Value, int]:
-        start = at + width
-        end = start + int.from_bytes(data[at:start], "little")
-        if end > len(data):
-            raise ValueError("a value runs beyond its event")
-        return convert(data[start:end]), end
+        found, end = sized(data, at, width)
+        return convert(found), end
 
     return read
 

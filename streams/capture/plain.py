@@ -135,6 +135,10 @@ class PlainReader:
         name, committed_us = events.gtid(data)
         self._begin(name, ":", committed_us or head.timestamp * 1_000_000, head.server_id)
 
+    def _on_tagged_gtid(self, data: bytes, head: events.Header) -> None:
+        name, committed_us = events.tagged_gtid(data)
+        self._begin(name, ":", committed_us or head.timestamp * 1_000_000, head.server_id)
+
     def _on_mariadb_gtid(self, data: bytes, head: events.Header) -> None:
         name, alone = events.mariadb_gtid(data, head.server_id)
         self._begin(name, "-", head.timestamp * 1_000_000, head.server_id)
@@ -193,10 +197,6 @@ class PlainReader:
         if found is None:
             found = self._known[layout] = self._layouts.add(data)
         self._current[table_id] = found
-
-    def _on_partial_update(self, data: bytes, head: events.Header) -> None:
-        if events.rows_table(data) in self._current:
-            refuse(head.type, self._now.gtid)
 
     def _on_rows(self, data: bytes, head: events.Header) -> None:
         entry = self._current.get(events.rows_table(data))
@@ -262,9 +262,8 @@ _HANDLERS: dict[int, Callable[[PlainReader, bytes, events.Header], None]] = {
     events.HEARTBEAT_V2: PlainReader._on_heartbeat,
     events.GTID: PlainReader._on_gtid,
     events.ANONYMOUS_GTID: PlainReader._on_refused,
-    events.GTID_TAGGED: PlainReader._on_refused,
+    events.GTID_TAGGED: PlainReader._on_tagged_gtid,
     events.XA_PREPARE: PlainReader._on_refused,
-    events.PARTIAL_UPDATE: PlainReader._on_partial_update,
     events.MARIADB_GTID: PlainReader._on_mariadb_gtid,
     **dict.fromkeys(events.ROWS, PlainReader._on_rows),
 }

@@ -7,9 +7,13 @@ use std::sync::Arc;
 use crate::bytes::{take, take_big, take_little};
 use crate::charset::Charset;
 use crate::failure::{broken, Result};
-use crate::jsonb;
+use crate::jsonb::Document;
+use crate::jsondiff;
 use crate::number::{canonical_decimal, decimal, decimal_size};
 use crate::text::{base64, escape, hex16, integer, padded, quote};
+
+/// Bytes of the length of a partial update's differences.
+const DIFFERENCES_WIDTH: usize = 4;
 
 /// How one column is read.
 #[derive(Debug, Clone)]
@@ -64,6 +68,26 @@ impl Reader {
             Reader::Json(_) => b'j',
             Reader::Date | Reader::Time(_) | Reader::Datetime(_) | Reader::Timestamp(_) => b't',
         }
+    }
+
+    pub fn is_json(&self) -> bool {
+        matches!(self, Reader::Json(_))
+    }
+
+    /// Appends the JSON value at `place` behind the differences at `at`, which `at` then stands behind, as `read` does.
+    pub fn read_patched(
+        &self,
+        data: &[u8],
+        place: usize,
+        at: &mut usize,
+        json: &mut Vec<u8>,
+        canon: Option<&mut Vec<u8>>,
+        scratch: &mut Scratch,
+    ) -> Result<()> {
+        let Reader::Json(width) = self else { return broken("a partial update of what is no JSON") };
+        let before = sized(data, &mut { place }, *width)?;
+        let differences = sized(data, at, DIFFERENCES_WIDTH)?;
+        json_column(&jsondiff::patched(before, differences)?, json, canon, scratch)
     }
 
     /// Appends the value at `at` to `json`, and to `canon` where its canonical form is wanted.
@@ -140,14 +164,7 @@ impl Reader {
             }
             Reader::Json(width) => {
                 let raw = sized(data, at, *width)?;
-                scratch.text.clear();
-                jsonb::text(&mut scratch.text, raw)?;
-                json.push(b'"');
-                escape(json, &scratch.text);
-                json.push(b'"');
-                if let Some(canon) = canon {
-                    jsonb::canonical(canon, raw)?;
-                }
+                json_column(&Document::stored(raw), json, canon, scratch)?;
             }
             Reader::Enum(size, members) => {
                 let number = take_little(data, at, *size)? as usize;
@@ -311,6 +328,23 @@ fn timestamp(out: &mut Vec<u8>, seconds: i64, part: i64, digits: usize) {
         clock(out, rest / 3600, ((rest / 60 % 60) << 6) | (rest % 60));
     }
     out.extend_from_slice(&told);
+}
+
+fn json_column(
+    document: &Document,
+    json: &mut Vec<u8>,
+    canon: Option<&mut Vec<u8>>,
+    scratch: &mut Scratch,
+) -> Result<()> {
+    scratch.text.clear();
+    document.text(&mut scratch.text)?;
+    json.push(b'"');
+    escape(json, &scratch.text);
+    json.push(b'"');
+    match canon {
+        Some(canon) => document.canonical(canon),
+        None => Ok(()),
+    }
 }
 
 /// What Python's description of a column must be within for this to read it.
