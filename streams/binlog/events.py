@@ -3,11 +3,13 @@
 Layouts: the MySQL server's `libbinlogevents`, and for MariaDB its "Replication Protocol" documentation.
 """
 
+import io
 import re
 import uuid
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import BinaryIO
 
 import zstandard
 
@@ -193,36 +195,53 @@ def query(data: bytes) -> tuple[str, str]:
 
 
 def payload(data: bytes) -> Iterator[bytes]:
-    """The events inside a transaction written with ``binlog_transaction_compression=ON``."""
-    plain, at = unfolded(data), 0
-    while at < len(plain):
-        length = int.from_bytes(plain[at + 9 : at + 13], "little")
-        if not HEADER <= length <= len(plain) - at:
-            raise ValueError(f"an event inside a compressed transaction has {length} bytes of {len(plain) - at}")
-        yield plain[at : at + length]
-        at += length
+    """The events inside a transaction written with ``binlog_transaction_compression=ON``, one at a time in memory.
+
+    Raises `ValueError` where they cannot be read, `Misconfigured` where nobody knows how they are compressed.
+    """
+    source, left = _inside(data)
+    if left > LARGEST_PAYLOAD:
+        raise ValueError(f"a compressed transaction would unfold to {left} bytes")
+    while head := _next(source, HEADER):
+        length = int.from_bytes(head[9:13], "little")
+        left -= length
+        if length < HEADER or left < 0:
+            raise ValueError(f"an event inside a compressed transaction has {length} bytes")
+        event = head + _next(source, length - HEADER)
+        if len(event) < length:
+            raise ValueError("an event inside a compressed transaction is cut off")
+        yield event
+    if left:
+        raise ValueError(f"a compressed transaction lacks its last {left} bytes")
+
+
+def _next(source: BinaryIO, size: int) -> bytes:
+    """Fewer bytes only at the end."""
+    try:
+        return source.read(size)
+    except zstandard.ZstdError as error:
+        raise ValueError(f"a compressed transaction is broken: {error}") from error
 
 
 @refusing
-def unfolded(data: bytes) -> bytes:
-    """A compressed transaction's events, one behind the other."""
-    at, size, compression = HEADER, 0, 0
+def _inside(data: bytes) -> tuple[BinaryIO, int]:
+    """What a compressed transaction unfolds to, and how many bytes it says that is."""
+    at, size, compression, unfolded = HEADER, 0, 0, 0
     while data[at]:
         field, (length, start) = data[at], lenenc(data, at + 1)
         if field == 1:
             size = lenenc(data, start)[0]
         elif field == 2:
             compression = lenenc(data, start)[0]
+        elif field == 3:
+            unfolded = lenenc(data, start)[0]
         at = start + length
-    body = data[at + 1 : at + 1 + size]
+    body = io.BytesIO(data[at + 1 : at + 1 + size])
     if compression == 255:
-        return body
+        return body, len(body.getvalue())
     if compression != 0:
         raise Misconfigured(f"a transaction is compressed by method {compression}, which is not known")
-    unfolded = zstandard.frame_content_size(body)  # memory for it is taken before anything is read
-    if unfolded > LARGEST_PAYLOAD:
-        raise ValueError(f"a compressed transaction would unfold to {unfolded} bytes")
-    return zstandard.ZstdDecompressor().decompress(body, max_output_size=LARGEST_PAYLOAD)
+    return zstandard.ZstdDecompressor().stream_reader(body), unfolded
 
 
 def rows_table(data: bytes) -> int:

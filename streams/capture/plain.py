@@ -71,6 +71,8 @@ class PlainReader:
         for chunk in chunks:
             try:
                 for packet in packets.feed(chunk):
+                    if not packet:
+                        raise ValueError("the server sent an empty packet")
                     if packet[:1] != b"\0":
                         raise refusal(packet)
                     yield from self._take_in(events.without_checksum(packet[1:]))
@@ -164,6 +166,7 @@ class PlainReader:
             self._end()
         elif statement is Statement.DDL:
             self._known.clear()
+            self._current.clear()
             self._altered = text
             self._end()
 

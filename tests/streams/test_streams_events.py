@@ -78,9 +78,9 @@ def test_a_compressed_transaction_is_unfolded_to_its_events() -> None:
     assert list(events.rows(inner[2], events.WRITE_V2, table())) == [(None, FIRST | {"id": 4})]
 
 
-def compressed(body: bytes, method: int) -> bytes:
+def compressed(body: bytes, method: int, unfolded: int = 40) -> bytes:
     fields = b""
-    for field, number in ((1, len(body)), (2, method)):
+    for field, number in ((1, len(body)), (2, method), (3, unfolded)):
         value = b"\xfe" + number.to_bytes(8, "little")
         fields += bytes([field, len(value)]) + value
     return event(events.PAYLOAD, fields + b"\0" + body)
@@ -94,7 +94,7 @@ def test_a_transaction_of_the_method_none_is_taken_as_it_is() -> None:
 def test_a_frame_that_does_not_tell_its_size_is_unfolded_too() -> None:
     inner = event(events.XID, bytes(8))
     body = zstandard.ZstdCompressor(write_content_size=False).compress(inner)
-    assert list(events.payload(compressed(body, 0))) == [inner]
+    assert list(events.payload(compressed(body, 0, len(inner)))) == [inner]
 
 
 def test_an_unknown_compression_is_refused() -> None:
@@ -106,6 +106,13 @@ def test_an_unknown_compression_is_refused() -> None:
 def test_a_broken_compressed_transaction_is_refused(body: bytes) -> None:
     with pytest.raises(ValueError, match=r"."):
         list(events.payload(compressed(body, 0)))
+
+
+@pytest.mark.parametrize("more", [-1, 1, 27])
+def test_a_compressed_transaction_has_as_many_bytes_as_it_says(more: int) -> None:
+    inner = event(events.XID, bytes(8))
+    with pytest.raises(ValueError, match=r"has 27 bytes|lacks its last"):
+        list(events.payload(compressed(zstandard.compress(inner), 0, len(inner) + more)))
 
 
 def test_a_frame_that_would_unfold_beyond_all_measure_is_refused_before_it_takes_memory() -> None:
