@@ -149,6 +149,7 @@ class PlainReader:
     def _begin(self, gtid: str, sign: str, committed_us: int, server_id: int) -> None:
         origin, _, number = gtid.rpartition(sign)
         ordinal = int(number) if self._mariadb else self._executed + 1
+        position.pack(self._epoch, ordinal, 0)  # raises where there is no position for it
         self._now = _Transaction(gtid, origin, int(number), ordinal, committed_us, server_id, ended=False)
         if self._partial is not None:
             if self._partial.gtid == gtid:

@@ -57,11 +57,12 @@ def _broken(rng: random.Random, event: bytes) -> bytes:
 def _inside(rng: random.Random, event: bytes) -> bytes:
     """A compressed transaction with broken events in it, compressed again."""
     try:
-        inner = list(events.payload(event))
+        whole = list(events.payload(event))
     except ValueError:
         return event
+    inner = list(whole)
     for _ in range(rng.choice((1, 1, 2))):
-        rng.choice(_OF_STREAMS)(rng, inner, inner)
+        rng.choice(_OF_STREAMS)(rng, inner, whole or [event])
     body = zstandard.ZstdCompressor().compress(b"".join(inner))
     size = len(body).to_bytes(8, "little")
     fields = b"\1\x09\xfe" + size + b"\2\1\0" + b"\3\x09\xfe" + sum(map(len, inner)).to_bytes(8, "little") + b"\0"
