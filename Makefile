@@ -1,7 +1,7 @@
 # `make run` shows the whole thing on sample data; `make test` is what has to pass before a change goes in.
 # Both make their own virtual environment first (tools/bootstrap.py), which takes a moment only once.
 #
-#   make run ARGS="--once --json"      make test      make fault      make lint
+#   make run ARGS="--once --json"      make test      make fault      make fuzz      make lint
 
 PYTHON ?= python3
 ARGS ?=
