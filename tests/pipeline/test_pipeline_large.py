@@ -107,14 +107,15 @@ def test_large_rows_pass_or_are_parked_in_bounded_memory(stack: Running, engine:
             peak = peak_mb(process)
         cursor.execute(f"DROP DATABASE {version}")
     changes = told(kafka, version)
-    assert peak < BASE_MB + TIMES * max(MEGABYTES), f"{peak} MB"
+    print(f"{engine}: {peak} MB")
+    assert peak < BASE_MB + TIMES * max(MEGABYTES)
     for id_, megabytes in large.items():
         ops = [op for key, op, _ in changes if key == id_]
         fits = megabytes << 20 < LARGEST_MESSAGE // 2
         assert ops == (["c", "u", "d"] if fits else ["d"]), (id_, megabytes)
         assert parked(kafka, version).count(id_) == (0 if fits else 2)
     neighbours = [key for key, op, _ in changes if op == "c" and key not in large]
-    assert neighbours == [0, *(id_ + 1 for id_ in large), 1_000_000]
+    assert neighbours == [*(id_ + 1 for id_ in large), 1_000_000]
     assert all(size <= LARGEST_MESSAGE for _, _, size in changes)
 
 

@@ -4,7 +4,7 @@ import json
 from typing import Protocol
 
 import pytest
-from streams_every import DERIVED, EVERY, Read, case, differing, read
+from streams_every import DERIVED, EVERY, Read, case, differing, json_case, read
 from streams_readers import NATIVE
 
 from streams.mysql import MysqlUrl
@@ -57,3 +57,24 @@ def test_a_timestamp_is_the_same_moment_in_every_time_zone_and_a_datetime_is_not
     found = read(MysqlUrl.parse(stack.admin["future"]["mysql"]), every, {}, mariadb=False, zone=zone)
     assert differing(found.logged, found.expected) == {}
     assert differing(found.selected, found.expected) == {}
+
+
+@NATIVE
+@pytest.mark.long
+def test_json_of_16_mb_is_the_same_by_all_ways(stack: Running) -> None:
+    """One string of that size, and values enough that the containers take their large form."""
+    item, count = '{"k": [1, 2.5, "é"]},', 20_000
+    text = "[" + item.replace(": ", ":").replace(", ", ",") * count + "1]"
+    string = "x" * (16 << 20)
+    every = {
+        "doc": json_case(
+            ("JSON_ARRAY(REPEAT('x', 16 << 20))", f'["{string}"]'),
+            (f"CAST(CONCAT('[', REPEAT('{item}', {count}), '1]') AS JSON)", text),
+        )
+    }
+    found = read(MysqlUrl.parse(stack.admin["future"]["mysql"]), every, {}, mariadb=False)
+    for rows in (found.logged, found.selected):
+        assert [row["doc"] == wanted["doc"] for row, wanted in zip(rows, found.expected, strict=True)] == [True] * 3
+    for outcome in found.world.outcomes([found.raw]):
+        rows = [json.loads(value or b"null")["after"] for _, _, value, _, _ in outcome.records]
+        assert [row["doc"] == wanted["doc"] for row, wanted in zip(rows, found.expected, strict=True)] == [True] * 3
