@@ -43,7 +43,7 @@ class Running(Protocol):
 def capture(engine: str, version: str, urls: dict[str, str]) -> Iterator["subprocess.Popen[bytes]"]:
     words = [
         sys.executable,
-        str(Path(__file__).with_name("capturing.py")),
+        str(Path(__file__).with_name("capture_alone.py")),
         version,
         version,
         urls["mysql"],
