@@ -1,4 +1,4 @@
-"""Capture alone, in a process whose memory can be looked at: ``python capture_alone.py VERSION DATABASE MYSQL KAFKA``."""
+"""Capture in a process whose memory can be looked at: ``python capture_alone.py VERSION DATABASE MYSQL KAFKA``."""
 
 import signal
 import sys

@@ -25,7 +25,7 @@ pytestmark = pytest.mark.long
 ROOT = Path(__file__).resolve().parents[2]
 MEGABYTES = (1, 8, 20, 64)
 KINDS = {"body": "REPEAT('a', {})", "word": "REPEAT('é', {} DIV 2)", "doc": "JSON_ARRAY(REPEAT('a', {}))"}
-SECONDS = 240
+SECONDS = 600
 
 BASE_MB = 200
 """What capture takes beside large rows: Python, the producer's queue, batches."""
