@@ -1,13 +1,13 @@
 # `make run` shows the whole thing on sample data; `make test` is what has to pass before a change goes in.
 # Both make their own virtual environment first (tools/bootstrap.py), which takes a moment only once.
 #
-#   make run ARGS="--once --json"      make test      make fault      make lint
+#   make run ARGS="--once --json"      make test      make fault      make fuzz      make lint
 
 PYTHON ?= python3
 ARGS ?=
 BOOTSTRAP = venv="$$($(PYTHON) tools/bootstrap.py)" && PATH="$$venv/bin:$$PATH" &&
 
-.PHONY: run test fault lint lock clean
+.PHONY: run test fault fuzz lint lock clean
 
 run: ## the demonstration; ARGS are handed on to it
 	@$(BOOTSTRAP) tailrace demo $(ARGS)
@@ -17,6 +17,9 @@ test: lint ## style, types, layers, then the tests
 
 fault: ## the long tests: servers killed, stopped and emptied while writes go on
 	@$(BOOTSTRAP) pytest -m long $(ARGS)
+
+fuzz: ## broken binlog streams for both readers, ten minutes; what goes wrong is kept and read by the tests ever after
+	@$(BOOTSTRAP) python -m tools.fuzz $(ARGS)
 
 lint: ## style, types and layers only; of the native reader, style and its own tests, where `cargo` is
 	@$(BOOTSTRAP) ruff check && ruff format --check && mypy && lint-imports

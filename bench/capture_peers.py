@@ -87,7 +87,10 @@ def mysql_replication(python: Path, load: Load, mysql: MysqlUrl, rows: int) -> R
 
 
 class Debezium:
-    """The embedded engine with its own JSON converter and a plain idempotent producer, `debezium/Peer.java`."""
+    """The embedded engine with its own JSON converter and a plain idempotent producer, `debezium/Peer.java`.
+
+    ``path`` is where Java finds its classes.
+    """
 
     def __init__(self, cache: Path, report: Callable[[str], None]) -> None:
         self._folder = cache / "bench-debezium"
@@ -103,7 +106,7 @@ class Debezium:
             shutil.copy(HERE / "debezium" / "log4j2.properties", self._classes)
             source = str(HERE / "debezium" / "Peer.java")
             subprocess.run(["javac", "-cp", f"{jars}/*", "-d", str(self._classes), source], check=True)
-        self._path = f"{self._classes}:{self._folder / 'jars'}/*"
+        self.path = f"{self._classes}:{self._folder / 'jars'}/*"
 
     def run(self, load: Load, topic: str, mysql: MysqlUrl, kafka: KafkaUrl) -> Run:
         settings = {
@@ -122,7 +125,7 @@ class Debezium:
         }
         if kafka.user is not None:
             settings |= {"kafkauser": kafka.user, "kafkapassword": kafka.password, "mechanism": kafka.mechanism}
-        words = ["java", "-Xms512m", "-Xmx1g", "-cp", self._path, "Peer"]
+        words = ["java", "-Xms512m", "-Xmx1g", "-cp", self.path, "Peer"]
         found = measured([*words, *(f"{name}={value}" for name, value in settings.items())])
         told = json.loads(found[0])
         return _run("debezium", load, told["rows"], told["seconds"], found)

@@ -5,11 +5,14 @@ from typing import Any
 
 from pymysql.cursors import Cursor
 
+from changes.errors import Misconfigured
 from changes.schema import Column, TableSchema, kind_of
 from streams.binlog.charsets import Collations
 from streams.mysql import Connection
 
 _INTEGER_WIDTH = re.compile(r"^(tinyint|smallint|mediumint|int|bigint)\(\d+\)")
+_INSTEAD = {"uuid": "CHAR(36)", "inet6": "VARCHAR(39)", "inet4": "VARCHAR(15)"}
+"""MariaDB's own types, which its binlog logs as BINARY in an order of their own, and what holds the same values."""
 _FLOAT_ARGUMENTS = re.compile(r"^(float|double)\([\d,]+\)")
 
 
@@ -18,6 +21,8 @@ def binlog_type(column_type: str) -> str:
     if column_type.startswith(("enum", "set")):
         return column_type
     text = column_type.lower().replace(" zerofill", "")
+    if text == "geometrycollection":  # so MariaDB calls it, whose binlog has MySQL's number for it
+        return "geomcollection"
     text = _INTEGER_WIDTH.sub(r"\1", text)
     text = _FLOAT_ARGUMENTS.sub(r"\1", text)
     if text.startswith(("float", "double", "year")):
@@ -30,7 +35,7 @@ def tables_of(
 ) -> dict[str, tuple[TableSchema, tuple[str, ...]]]:
     """Each table's schema, its key empty, and its primary key; tables that are not there are left out.
 
-    Raises `Misconfigured` for a column of an unknown type.
+    Raises `Misconfigured` for a column of a type that cannot be captured, with the statement that mends it.
     """
     with connection.cursor() as cursor:
         cursor.execute(
@@ -40,8 +45,7 @@ def tables_of(
         )
         columns: dict[str, list[Column]] = {}
         for table, name, type_, nullable in _rows(cursor):
-            plain = binlog_type(type_)
-            columns.setdefault(table, []).append(Column(name, kind_of(plain), plain, nullable == "YES"))
+            columns.setdefault(table, []).append(_column(database, table, name, type_, nullable == "YES"))
         cursor.execute(
             "SELECT TABLE_NAME, COLUMN_NAME FROM information_schema.KEY_COLUMN_USAGE"
             " WHERE TABLE_SCHEMA = %s AND TABLE_NAME IN %s AND CONSTRAINT_NAME = 'PRIMARY'"
@@ -55,6 +59,17 @@ def tables_of(
         table: (TableSchema(database, table, tuple(found), ()), tuple(keys.get(table, ())))
         for table, found in columns.items()
     }
+
+
+def _column(database: str, table: str, name: str, type_: str, nullable: bool) -> Column:
+    plain = binlog_type(type_)
+    instead = _INSTEAD.get(plain) or (plain.partition(" /*")[0] if "compressed" in plain else "")
+    if instead:
+        raise Misconfigured(
+            f"column `{name}` of `{table}` has the type {type_}, whose values the binlog does not tell: "
+            f"ALTER TABLE `{database}`.`{table}` MODIFY `{name}` {instead}"
+        )
+    return Column(name, kind_of(plain), plain, nullable)
 
 
 def collations_of(connection: Connection) -> Collations:

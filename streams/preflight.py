@@ -20,7 +20,6 @@ _VARIABLES = {
     "binlog_row_image": ("FULL", "SET PERSIST binlog_row_image = 'FULL'"),
     "binlog_row_metadata": ("FULL", "SET PERSIST binlog_row_metadata = 'FULL'"),
     "gtid_mode": ("ON", "SET PERSIST enforce_gtid_consistency = ON, then raise gtid_mode step by step to ON"),
-    "binlog_row_value_options": ("", "SET PERSIST binlog_row_value_options = ''"),
     "binlog_order_commits": ("ON", "SET PERSIST binlog_order_commits = ON"),
     "gtid_strict_mode": ("ON", "SET GLOBAL gtid_strict_mode = ON"),
     "log_bin_compress": ("OFF", "SET GLOBAL log_bin_compress = OFF"),
@@ -28,10 +27,10 @@ _VARIABLES = {
 LEAST_RETENTION = 86_400
 """Seconds that a binlog must be kept at least: capture may be down over a night."""
 _RETENTION = "binlog_expire_logs_seconds"
-_ABSENT = {"binlog_row_value_options": "", "binlog_order_commits": "ON"}
+_ABSENT = {"binlog_order_commits": "ON"}
 """What a server that does not know a variable does."""
 _ON_MARIADB = {"gtid_strict_mode", "log_bin_compress"}
-_ON_MYSQL = {"gtid_mode", "binlog_row_value_options", "binlog_order_commits"}
+_ON_MYSQL = {"gtid_mode", "binlog_order_commits"}
 _CASCADES_IN_BINLOG_SINCE = (9, 6)
 
 

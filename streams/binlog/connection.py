@@ -22,6 +22,8 @@ _WRITTEN = 16 << 10
 """The server writes so much at a time while it has more to send."""
 _GATHER_SECONDS = 0.001
 """What more is given to arrive then: a few large reads cost both sides less than many small ones."""
+READING_SECONDS = 900
+"""How long the server waits for us while we read what it sent: a row of 64 MB may take more than its usual minute."""
 HEARTBEAT_SECONDS = 0.25
 SILENCE_SECONDS = 15
 """A server that sends neither event nor heartbeat for so long is taken for dead: half-dead TCP looks like calm."""
@@ -46,6 +48,7 @@ class BinlogConnection:
 
     def _ask(self, executed: MysqlGtids | MariadbGtids, server_id: int) -> None:
         with self._connection.cursor() as cursor:
+            cursor.execute("SET SESSION net_write_timeout = %s", (READING_SECONDS,))
             for name in ("source", "master"):
                 cursor.execute(f"SET @{name}_binlog_checksum = @@global.binlog_checksum")
                 cursor.execute(f"SET @{name}_heartbeat_period = %s", (int(HEARTBEAT_SECONDS * 1e9),))

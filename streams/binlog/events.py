@@ -3,17 +3,21 @@
 Layouts: the MySQL server's `libbinlogevents`, and for MariaDB its "Replication Protocol" documentation.
 """
 
+import io
+import re
 import uuid
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import BinaryIO
 
 import zstandard
 
 from changes.canonical import Value
 from changes.errors import Misconfigured
 from streams.binlog.broken import TRIPS, refusing
-from streams.binlog.table_map import TableMap, lenenc
+from streams.binlog.lengths import lenenc, signed_varlen, varlen
+from streams.binlog.table_map import TableMap
 
 QUERY, ROTATE, FORMAT_DESCRIPTION, XID, TABLE_MAP, HEARTBEAT = 2, 4, 15, 16, 19, 27
 WRITE_V1, UPDATE_V1, DELETE_V1, WRITE_V2, UPDATE_V2, DELETE_V2 = 23, 24, 25, 30, 31, 32
@@ -30,13 +34,18 @@ GTID, ANONYMOUS_GTID, PREVIOUS_GTIDS, XA_PREPARE, PARTIAL_UPDATE, PAYLOAD, HEART
 MARIADB_GTID = 162
 MARIADB_COMPRESSED = frozenset({165, 166, 167, 168, 169, 170, 171})
 
-WRITES, UPDATES, DELETES = {WRITE_V1, WRITE_V2}, {UPDATE_V1, UPDATE_V2}, {DELETE_V1, DELETE_V2}
+WRITES, DELETES = {WRITE_V1, WRITE_V2}, {DELETE_V1, DELETE_V2}
+UPDATES = {UPDATE_V1, UPDATE_V2, PARTIAL_UPDATE}
 ROWS = WRITES | UPDATES | DELETES
 
 HEADER = 19
 _LATEST_US = 1 << 53
 _PREPARED = 1 << 6
 """A flag of MariaDB's GTID events."""
+_COMMIT, _ORIGINAL_COMMIT = 6, 7
+"""Fields of a tagged GTID: when the transaction was committed here, and where it was made if that is elsewhere."""
+_LAST_KNOWN_FIELD = 11
+_TAG = re.compile(rb"[a-z_][a-z0-9_]{0,31}")
 LARGEST_PAYLOAD = 1 << 30
 """Bytes that one compressed transaction may unfold to before it is refused."""
 
@@ -102,6 +111,49 @@ def gtid(data: bytes) -> tuple[str, int]:
 
 
 @refusing
+def tagged_gtid(data: bytes) -> tuple[str, int]:
+    """The same of a transaction whose name has a tag (MySQL 8.3): ``uuid:tag:number``.
+
+    The event is a message of the server's serialization library: fields in order of their numbers, each behind it.
+    """
+    version, at = varlen(data, HEADER)
+    _, at = varlen(data, at)  # the message's size
+    last, at = varlen(data, at)
+    if version != 1 or last > _LAST_KNOWN_FIELD:
+        raise ValueError(f"a tagged GTID has the format {version} and needs its field {last}, which is not known")
+    source, tag, number, times = b"", b"", 0, [0, 0]
+    field = -1
+    while at < len(data) and field < _ORIGINAL_COMMIT:
+        before, (field, at) = field, varlen(data, at)
+        if field <= before:
+            raise ValueError("the fields of a tagged GTID are out of order")
+        if field == 1:
+            source, at = _small_numbers(data, at, 16)
+        elif field == 3:
+            size, at = varlen(data, at)
+            tag, at = data[at : at + size], at + size
+        elif field in {_COMMIT, _ORIGINAL_COMMIT}:
+            times[field - _COMMIT], at = varlen(data, at)
+        elif field == 2:
+            number, at = signed_varlen(data, at)
+        elif field < _COMMIT:
+            _, at = varlen(data, at)
+    committed_us = times[1] or times[0]
+    if not _TAG.fullmatch(tag) or number <= 0 or len(source) != 16 or committed_us > _LATEST_US:
+        raise ValueError("a tagged GTID has no name, or was committed after the year 2255")
+    return f"{uuid.UUID(bytes=source)}:{tag.decode()}:{number}", committed_us
+
+
+def _small_numbers(data: bytes, at: int, count: int) -> tuple[bytes, int]:
+    """Bytes that are each written as an integer of variable length."""
+    found = []
+    for _ in range(count):
+        number, at = varlen(data, at)
+        found.append(number)
+    return bytes(found), at
+
+
+@refusing
 def mariadb_gtid(data: bytes, server_id: int) -> tuple[str, bool]:
     """The transaction's name, and whether it stands alone (DDL: no COMMIT follows)."""
     sequence = _number(data, HEADER, 8)
@@ -162,36 +214,53 @@ def query(data: bytes) -> tuple[str, str]:
 
 
 def payload(data: bytes) -> Iterator[bytes]:
-    """The events inside a transaction written with ``binlog_transaction_compression=ON``."""
-    plain, at = unfolded(data), 0
-    while at < len(plain):
-        length = int.from_bytes(plain[at + 9 : at + 13], "little")
-        if not HEADER <= length <= len(plain) - at:
-            raise ValueError(f"an event inside a compressed transaction has {length} bytes of {len(plain) - at}")
-        yield plain[at : at + length]
-        at += length
+    """The events inside a transaction written with ``binlog_transaction_compression=ON``, one at a time in memory.
+
+    Raises `ValueError` where they cannot be read, `Misconfigured` where nobody knows how they are compressed.
+    """
+    source, left = _inside(data)
+    if left > LARGEST_PAYLOAD:
+        raise ValueError(f"a compressed transaction would unfold to {left} bytes")
+    while head := _next(source, HEADER):
+        length = int.from_bytes(head[9:13], "little")
+        left -= length
+        if length < HEADER or left < 0:
+            raise ValueError(f"an event inside a compressed transaction has {length} bytes")
+        event = head + _next(source, length - HEADER)
+        if len(event) < length:
+            raise ValueError("an event inside a compressed transaction is cut off")
+        yield event
+    if left:
+        raise ValueError(f"a compressed transaction lacks its last {left} bytes")
+
+
+def _next(source: BinaryIO, size: int) -> bytes:
+    """Fewer bytes only at the end."""
+    try:
+        return source.read(size)
+    except zstandard.ZstdError as error:
+        raise ValueError(f"a compressed transaction is broken: {error}") from error
 
 
 @refusing
-def unfolded(data: bytes) -> bytes:
-    """A compressed transaction's events, one behind the other."""
-    at, size, compression = HEADER, 0, 0
+def _inside(data: bytes) -> tuple[BinaryIO, int]:
+    """What a compressed transaction unfolds to, and how many bytes it says that is."""
+    at, size, compression, unfolded = HEADER, 0, 0, 0
     while data[at]:
         field, (length, start) = data[at], lenenc(data, at + 1)
         if field == 1:
             size = lenenc(data, start)[0]
         elif field == 2:
             compression = lenenc(data, start)[0]
+        elif field == 3:
+            unfolded = lenenc(data, start)[0]
         at = start + length
-    body = data[at + 1 : at + 1 + size]
+    body = io.BytesIO(data[at + 1 : at + 1 + size])
     if compression == 255:
-        return body
+        return body, len(body.getvalue())
     if compression != 0:
         raise Misconfigured(f"a transaction is compressed by method {compression}, which is not known")
-    unfolded = zstandard.frame_content_size(body)  # memory for it is taken before anything is read
-    if unfolded > LARGEST_PAYLOAD:
-        raise ValueError(f"a compressed transaction would unfold to {unfolded} bytes")
-    return zstandard.ZstdDecompressor().decompress(body, max_output_size=LARGEST_PAYLOAD)
+    return zstandard.ZstdDecompressor().stream_reader(body), unfolded
 
 
 def rows_table(data: bytes) -> int:
@@ -223,8 +292,12 @@ def rows(data: bytes, type_: int, table: TableMap) -> Iterator[RowChange]:
         at += size
     try:
         while at < len(data):
-            first, at = table.read_image(data, at, present)
-            if type_ in WRITES:
+            places: list[int] | None = [] if type_ == PARTIAL_UPDATE else None
+            first, at = table.read_image(data, at, present, places)
+            if places is not None:
+                after, at = table.read_partial(data, at, present_after, places)
+                yield first, after
+            elif type_ in WRITES:
                 yield None, first
             elif type_ in DELETES:
                 yield first, None

@@ -7,6 +7,7 @@ times as MySQL's own `CAST(… AS CHAR)` writes them, decimals too (see `fractio
 
 import base64
 import struct
+from collections.abc import Iterator
 from decimal import Decimal
 from math import isfinite
 
@@ -25,11 +26,12 @@ _SCALARS = {
     _UINT64: struct.Struct("<Q"),
 }
 _DOUBLE_FORMAT = struct.Struct("<d")
+OBJECTS = {_SMALL_OBJECT, _LARGE_OBJECT}
 _LITERALS = {0: "null", 1: "true", 2: "false"}
 
 _TYPE_TIMESTAMP, _TYPE_DATE, _TYPE_TIME, _TYPE_DATETIME, _TYPE_DECIMAL = 7, 10, 11, 12, 246
 
-_DEEPEST = 128
+DEEPEST = 128
 """MySQL itself stores nothing deeper than 100."""
 _LONGEST = 8
 """No stored value has text longer than so many times its bytes."""
@@ -44,27 +46,33 @@ def json_text(data: bytes) -> str:
     """
     if not data:
         return "null"
-    out = _Text(len(data) * _LONGEST + 64)
+    out = Text(len(data))
     try:
-        _write(data[0], memoryview(data)[1:], out, 0)
+        write(data[0], memoryview(data)[1:], out, 0)
     except (IndexError, struct.error, UnicodeDecodeError) as error:
         raise ValueError(f"broken binary JSON: {error}") from error
-    return "".join(out.parts)
+    return out.told()
 
 
-class _Text:
-    """What is written so far. Raises `ValueError` once it has more than ``room`` characters: values that point at the
-    same bytes again and again would unfold without end."""
+class Text:
+    """What is written so far of a value stored in ``size`` bytes.
 
-    def __init__(self, room: int) -> None:
-        self.parts: list[str] = []
-        self._room = room
+    Raises `ValueError` once it has more characters than such a value can have: values that point at the same bytes
+    again and again would unfold without end.
+    """
+
+    def __init__(self, size: int) -> None:
+        self._parts: list[str] = []
+        self._room = size * _LONGEST + 64
 
     def append(self, part: str) -> None:
         self._room -= len(part)
         if self._room < 0:
             raise ValueError("binary JSON repeats itself")
-        self.parts.append(part)
+        self._parts.append(part)
+
+    def told(self) -> str:
+        return "".join(self._parts)
 
 
 def double_text(value: float) -> str:
@@ -91,8 +99,9 @@ def fraction_text(number: str) -> str:
     return f"{'-' if sign else ''}{mantissa}e{f'-{-magnitude:02d}' if magnitude < 0 else magnitude}"
 
 
-def _write(type_: int, data: memoryview, out: _Text, depth: int) -> None:
-    if depth > _DEEPEST:
+def write(type_: int, data: memoryview, out: Text, depth: int) -> None:
+    """Append the value of that type which ``data`` begins with. Raises what `json_text` makes `ValueError` of."""
+    if depth > DEEPEST:
         raise ValueError("binary JSON is nested too deep")
     if type_ <= _LARGE_ARRAY:
         _write_container(type_, data, out, depth)
@@ -112,9 +121,26 @@ def _write(type_: int, data: memoryview, out: _Text, depth: int) -> None:
         raise ValueError(f"binary JSON has no type {type_}")
 
 
-def _write_container(type_: int, data: memoryview, out: _Text, depth: int) -> None:
-    large = type_ in {_LARGE_OBJECT, _LARGE_ARRAY}
-    is_object = type_ in {_SMALL_OBJECT, _LARGE_OBJECT}
+def _write_container(type_: int, data: memoryview, out: Text, depth: int) -> None:
+    is_object = type_ in OBJECTS
+    out.append("{" if is_object else "[")
+    for index, (name, inner, body) in enumerate(entries(type_, data)):
+        if index:
+            out.append(",")
+        if is_object:
+            out.append(f"{_quote(name)}:")
+        write(inner, body, out, depth + 1)
+    out.append("}" if is_object else "]")
+
+
+def entries(type_: int, data: memoryview) -> Iterator[tuple[str, int, memoryview]]:
+    """What a container holds, in stored order: name, empty in an array; type; and the bytes that it begins with.
+
+    Raises what `json_text` makes `ValueError` of; also for what is no container.
+    """
+    if type_ > _LARGE_ARRAY:
+        raise ValueError(f"a JSON value of type {type_} holds no others")
+    large, is_object = type_ in {_LARGE_OBJECT, _LARGE_ARRAY}, type_ in OBJECTS
     width = 4 if large else 2
     number = struct.Struct("<I" if large else "<H")
     count, size = number.unpack_from(data, 0)[0], number.unpack_from(data, width)[0]
@@ -123,26 +149,22 @@ def _write_container(type_: int, data: memoryview, out: _Text, depth: int) -> No
     key_entries = 2 * width
     value_entries = key_entries + (count * (width + 2) if is_object else 0)
     inline = {_LITERAL, _INT16, _UINT16} | ({_INT32, _UINT32} if large else set())
-    out.append("{" if is_object else "[")
+    name = ""
     for index in range(count):
-        if index:
-            out.append(",")
         if is_object:
             entry = key_entries + index * (width + 2)
             start = number.unpack_from(data, entry)[0]
             length = struct.unpack_from("<H", data, entry + width)[0]
-            out.append(_quote(str(_slice(data, start, length), "utf-8")))
-            out.append(":")
+            name = str(_slice(data, start, length), "utf-8")
         entry = value_entries + index * (width + 1)
         value_type = data[entry]
         if value_type in inline:
-            _write(value_type, data[entry + 1 :], out, depth + 1)
+            yield name, value_type, data[entry + 1 :]
         else:
             offset = number.unpack_from(data, entry + 1)[0]
             if offset <= entry - width or offset >= size:
                 raise ValueError("a JSON value lies outside its container")
-            _write(value_type, data[offset:size], out, depth + 1)
-    out.append("}" if is_object else "]")
+            yield name, value_type, data[offset:size]
 
 
 def _slice(data: memoryview, start: int, length: int) -> memoryview:

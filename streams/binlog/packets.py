@@ -12,25 +12,28 @@ class Packets:
     """Whole packets, headers taken off, out of bytes cut anywhere."""
 
     def __init__(self) -> None:
-        self._rest = b""
-        self._parts: list[bytes] = []
+        self._rest = bytearray()
+        self._parts = bytearray()
+        self._joining = False
 
     def feed(self, data: bytes | memoryview) -> Iterator[bytes]:
         """Raises `ValueError` for a packet larger than any event."""
-        data, at = self._rest + bytes(data), 0
-        while len(data) >= at + _HEAD:
-            size = int.from_bytes(data[at : at + 3], "little")
-            if len(data) < at + _HEAD + size:
+        self._rest += data
+        rest, at = self._rest, 0
+        while len(rest) >= at + _HEAD:
+            size = int.from_bytes(rest[at : at + 3], "little")
+            if len(rest) < at + _HEAD + size:
                 break
-            packet = data[at + _HEAD : at + _HEAD + size]
+            packet = bytes(memoryview(rest)[at + _HEAD : at + _HEAD + size])
             at += _HEAD + size
-            if not self._parts and size < _MORE_FOLLOWS:
+            if not self._joining and size < _MORE_FOLLOWS:
                 yield packet
                 continue
-            self._parts.append(packet)
-            if sum(map(len, self._parts)) > LARGEST_EVENT:
+            self._parts += packet
+            self._joining = size == _MORE_FOLLOWS
+            if len(self._parts) > LARGEST_EVENT:
                 raise ValueError(f"an event has more than {LARGEST_EVENT} bytes")
-            if size < _MORE_FOLLOWS:
-                yield b"".join(self._parts)
-                self._parts = []
-        self._rest = data[at:]
+            if not self._joining:
+                packet, self._parts = bytes(self._parts), bytearray()
+                yield packet
+        del rest[:at]

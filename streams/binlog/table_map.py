@@ -14,6 +14,8 @@ from changes.schema import Column, Kind, TableSchema, kind_of
 from streams.binlog import values
 from streams.binlog.broken import refusing
 from streams.binlog.charsets import BINARY_COLLATION, Collations
+from streams.binlog.jsondiff import patched
+from streams.binlog.lengths import lenenc
 
 _NUMERIC = {
     values.TINY,
@@ -37,6 +39,9 @@ _INTEGER_NAMES = {
     values.LONG: "int",
     values.LONGLONG: "bigint",
 }
+_PARTIAL_JSON = 1
+"""The one known option of a partial update: some JSON columns are told by what changed in them."""
+_DIFFERENCES_WIDTH = 4
 _GEOMETRY_NAMES = (
     "geometry",
     "point",
@@ -66,28 +71,67 @@ class TableMap:
         readers = tuple(build(*sizes) for build, *sizes in self.forms)
         object.__setattr__(self, "readers", readers)  # frozen: set once, here
 
-    def read_image(self, data: bytes, at: int, present: bytes) -> tuple[dict[str, Value], int]:
+    def read_image(
+        self, data: bytes, at: int, present: bytes, places: list[int] | None = None
+    ) -> tuple[dict[str, Value], int]:
         """One row image behind its NULL bitmap, and the offset behind it.
 
-        ``present`` is the event's bitmap of columns. Raises `Misconfigured` where not every column is there
-        (``binlog_row_image`` is not FULL): half a row must never pass for a whole one.
+        ``present`` is the event's bitmap of columns; ``places`` takes the offset of each column's value. Raises
+        `Misconfigured` where not every column is there (``binlog_row_image`` is not FULL): half a row must never pass
+        for a whole one.
         """
+        self._check_whole(present)
+        nulls, at = self._nulls(data, at)
+        row: dict[str, Value] = {}
+        for index, (column, read) in enumerate(zip(self.schema.columns, self.readers, strict=True)):
+            if places is not None:
+                places.append(at)
+            if nulls >> index & 1:
+                row[column.name] = None
+            else:
+                row[column.name], at = read(data, at)
+        return row, at
+
+    def read_partial(self, data: bytes, at: int, present: bytes, places: list[int]) -> tuple[dict[str, Value], int]:
+        """The image after a partial update: JSON columns may be told by what changed in them.
+
+        ``places`` are those of the image before, in the same ``data``. Otherwise as `read_image`.
+        """
+        self._check_whole(present)
+        options, at = lenenc(data, at)
+        if options & ~_PARTIAL_JSON:
+            raise ValueError(f"a partial update has the options {options}, which are not known")
+        partial: set[int] = set()
+        if options & _PARTIAL_JSON:
+            json = [index for index, form in enumerate(self.forms) if form[0] is values.json]
+            size = (len(json) + 7) // 8
+            bits = int.from_bytes(data[at : at + size], "little")
+            partial = {index for nth, index in enumerate(json) if bits >> nth & 1}
+            at += size
+        nulls, at = self._nulls(data, at)
+        row: dict[str, Value] = {}
+        for index, (column, read) in enumerate(zip(self.schema.columns, self.readers, strict=True)):
+            if nulls >> index & 1:
+                row[column.name] = None
+            elif index in partial:
+                before, _ = values.sized(data, places[index], self.forms[index][1])
+                differences, at = values.sized(data, at, _DIFFERENCES_WIDTH)
+                row[column.name] = patched(before, differences)
+            else:
+                row[column.name], at = read(data, at)
+        return row, at
+
+    def _check_whole(self, present: bytes) -> None:
         count = len(self.readers)
         if int.from_bytes(present, "little") & ((1 << count) - 1) != (1 << count) - 1:
             raise Misconfigured(
                 f"rows of `{self.database}`.`{self.table}` came without all their columns: "
                 "SET PERSIST binlog_row_image = 'FULL', also for the sessions that are connected"
             )
-        size = (count + 7) // 8
-        nulls = int.from_bytes(data[at : at + size], "little")
-        at += size
-        row: dict[str, Value] = {}
-        for index, (column, read) in enumerate(zip(self.schema.columns, self.readers, strict=True)):
-            if nulls >> index & 1:
-                row[column.name] = None
-            else:
-                row[column.name], at = read(data, at)
-        return row, at
+
+    def _nulls(self, data: bytes, at: int) -> tuple[int, int]:
+        size = (len(self.readers) + 7) // 8
+        return int.from_bytes(data[at : at + size], "little"), at + size
 
 
 @dataclass
@@ -113,17 +157,6 @@ class _Raw:
 
 
 _Filler = Callable[[bytes, list[_Raw]], None]
-
-
-def lenenc(data: bytes, at: int) -> tuple[int, int]:
-    """A length-encoded integer of MySQL's protocol, and the offset behind it."""
-    first = data[at] if at < len(data) else 0xFF
-    if first < 0xFB:
-        return first, at + 1
-    size = {0xFC: 2, 0xFD: 3, 0xFE: 8}.get(first)
-    if size is None or at + size >= len(data):
-        raise ValueError("a length-encoded integer is cut off, or starts with 0xFB or 0xFF")
-    return int.from_bytes(data[at + 1 : at + 1 + size], "little"), at + 1 + size
 
 
 @refusing

@@ -80,15 +80,19 @@ def decimal(precision: int, scale: int) -> Reader:
     return read
 
 
-def _sized(width: int, convert: Callable[[bytes], Value]) -> Reader:
-    """A value behind its own length in ``width`` bytes."""
+def sized(data: bytes, at: int, width: int) -> tuple[bytes, int]:
+    """The bytes behind their own length in ``width`` bytes, and the offset behind them."""
+    start = at + width
+    end = start + int.from_bytes(data[at:start], "little")
+    if end > len(data):
+        raise ValueError("a value runs beyond its event")
+    return data[start:end], end
 
+
+def _sized(width: int, convert: Callable[[bytes], Value]) -> Reader:
     def read(data: bytes, at: int) -> tuple[Value, int]:
-        start = at + width
-        end = start + int.from_bytes(data[at:start], "little")
-        if end > len(data):
-            raise ValueError("a value runs beyond its event")
-        return convert(data[start:end]), end
+        found, end = sized(data, at, width)
+        return convert(found), end
 
     return read
 
@@ -142,17 +146,35 @@ def year() -> Reader:
     return read
 
 
-def date() -> Reader:
-    def read(data: bytes, at: int) -> tuple[Value, int]:
-        packed = int.from_bytes(data[at : at + 3], "little")
-        return f"{packed >> 9:04d}-{packed >> 5 & 15:02d}-{packed & 31:02d}Z", at + 3
+def _day(year_: int, month: int, day: int) -> str:
+    """Months and days may be 0; beyond what a server stores, the bytes are no date."""
+    if not 0 <= year_ <= 9999 or month > 12:
+        raise ValueError(f"there is no date with the year {year_} and the month {month}")
+    return f"{year_:04d}-{month:02d}-{day:02d}"
 
-    return read
+
+def _clock(hours: int, packed: int, most: int) -> str:
+    """Minutes and seconds are the lowest 12 bits of ``packed``."""
+    minute, second = packed >> 6 & 63, packed & 63
+    if hours > most or minute > 59 or second > 59:
+        raise ValueError(f"there is no time {hours}:{minute}:{second}")
+    return f"{hours:02d}:{minute:02d}:{second:02d}"
 
 
 def _fraction(value: int, digits: int) -> str:
     """``value`` counts units of the last even digit; the text has ``digits`` of them."""
-    return f".{value:0{(digits + 1) // 2 * 2}d}"[: digits + 1] if digits else ""
+    even = (digits + 1) // 2 * 2
+    if value >= 10**even:
+        raise ValueError(f"a fraction of {even} digits is {value}")
+    return f".{value:0{even}d}"[: digits + 1] if digits else ""
+
+
+def date() -> Reader:
+    def read(data: bytes, at: int) -> tuple[Value, int]:
+        packed = int.from_bytes(data[at : at + 3], "little")
+        return f"{_day(packed >> 9, packed >> 5 & 15, packed & 31)}Z", at + 3
+
+    return read
 
 
 def datetime(digits: int) -> Reader:
@@ -164,11 +186,7 @@ def datetime(digits: int) -> Reader:
         days, clock = packed >> 17, packed & 0x1FFFF
         months = days >> 5
         fraction = _fraction(int.from_bytes(data[at + 5 : at + size]), digits)
-        return (
-            f"{months // 13:04d}-{months % 13:02d}-{days & 31:02d}"
-            f"T{clock >> 12:02d}:{clock >> 6 & 63:02d}:{clock & 63:02d}{fraction}Z",
-            at + size,
-        )
+        return f"{_day(months // 13, months % 13, days & 31)}T{_clock(clock >> 12, clock, 23)}{fraction}Z", at + size
 
     return read
 
@@ -211,10 +229,6 @@ def time(digits: int) -> Reader:
         packed = int.from_bytes(data[at : at + size]) - middle
         sign, packed = ("-", -packed) if packed < 0 else ("", packed)
         clock = packed >> 8 * extra
-        return (
-            f"{sign}{clock >> 12 & 0x3FF:02d}:{clock >> 6 & 63:02d}:{clock & 63:02d}"
-            f"{_fraction(packed & mask, digits)}Z",
-            at + size,
-        )
+        return f"{sign}{_clock(clock >> 12 & 0x3FF, clock, 838)}{_fraction(packed & mask, digits)}Z", at + size
 
     return read

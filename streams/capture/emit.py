@@ -202,15 +202,31 @@ def _message(
     now_ms: int,
     largest: int = LARGEST_MESSAGE,
 ) -> Message:
-    value = encode(Envelope(before, after, source, op, now_ms, block))
-    if len(value) > largest and before is not None:
-        value = encode(Envelope(_short(before), after, source, op, now_ms, block))
     return Message(
         plan.topic,
         key_json(plan.schema, after),
-        value,
+        _fitting(Envelope(before, after, source, op, now_ms, block), largest),
         Headers(at, plan.hash_row(after), plan.fingerprint),
     )
+
+
+def _fitting(envelope: Envelope, largest: int) -> bytes:
+    """The value of a record, without the long values of the row before where it would have more than ``largest`` bytes.
+
+    What cannot fit is not written out first: of rows of 64 MB that alone would be hundreds.
+    """
+    before = envelope.before
+    if before is None:
+        return encode(envelope)
+    if _characters(before) + _characters(envelope.after or {}) <= largest:
+        value = encode(envelope)
+        if len(value) <= largest:
+            return value
+    return encode(msgspec.structs.replace(envelope, before=_short(before)))
+
+
+def _characters(row: Mapping[str, Value]) -> int:
+    return sum(len(value) for value in row.values() if isinstance(value, str))
 
 
 def _short(row: Mapping[str, Value]) -> dict[str, Value]:
@@ -229,8 +245,5 @@ def _deletion(
 ) -> Iterator[Message]:
     headers = Headers(at, 0, plan.fingerprint)
     key = key_json(plan.schema, before)
-    value = encode(Envelope(before, None, source, "d", now_ms, block))
-    if len(value) > largest:
-        value = encode(Envelope(_short(before), None, source, "d", now_ms, block))
-    yield Message(plan.topic, key, value, headers)
+    yield Message(plan.topic, key, _fitting(Envelope(before, None, source, "d", now_ms, block), largest), headers)
     yield Message(plan.topic, key, None, headers)

@@ -91,18 +91,11 @@ def refuse(type_: int, gtid: str) -> NoReturn:
     """Stop at an event that this release cannot follow; ``gtid`` is the transaction's that it stands in."""
     if type_ == events.ANONYMOUS_GTID:
         raise Misconfigured("the binlog holds a transaction without a GTID: SET PERSIST gtid_mode = ON")
-    if type_ == events.GTID_TAGGED:
-        raise Misconfigured("the binlog holds a tagged GTID, which this release cannot number: do not tag transactions")
     if type_ == events.XA_PREPARE:
         raise Misconfigured(
             f"transaction {gtid} prepares changes of captured tables (XA PREPARE), whose rows are logged before it is "
             "decided: this release captures none of these, only XA COMMIT … ONE PHASE. Commit or roll back what "
             "`XA RECOVER` lists; then `tailrace epoch raise` goes on behind it with a new snapshot"
-        )
-    if type_ == events.PARTIAL_UPDATE:
-        raise Misconfigured(
-            "the binlog holds a partial JSON update, which this release cannot apply: "
-            "SET PERSIST binlog_row_value_options = '', also for the sessions that are connected"
         )
     if type_ in events.MARIADB_COMPRESSED:
         raise Misconfigured("the binlog holds MariaDB's compressed events: SET GLOBAL log_bin_compress = OFF")

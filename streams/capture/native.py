@@ -1,6 +1,7 @@
 """The native reader: bytes and batches pass through it, Python decides what a table is and what a statement means."""
 
 from collections.abc import Callable, Iterator
+from functools import cache
 from types import ModuleType
 from typing import Any
 
@@ -95,7 +96,7 @@ class NativeReader:
         elif type_ in events.ROWS:  # of captured tables, in what XA PREPARE will end
             refuse(events.XA_PREPARE, self._reader.gtid)
         elif type_ == events.PAYLOAD:
-            self._reader.unfolded(events.unfolded(event))
+            self._reader.unfolded(b"".join(events.payload(event)))
         else:
             refuse(type_, self._reader.gtid)
 
@@ -143,6 +144,7 @@ _DOUBLE_BYTE = {"gbk", "gb2312", "big5", "sjis", "cp932"}
 _LEAD, _NOTHING = 2**32 - 1, 2**32 - 2
 
 
+@cache
 def code_points(charset: Charset) -> list[list[int]] | None:
     """Tables by which text is read without Python's codec: none needed for UTF-8, of 256 code points where a byte is a
     character, and of 65,536 more where pairs are. ``None``: the codec is to be asked."""

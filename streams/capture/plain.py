@@ -77,6 +77,8 @@ class PlainReader:
         for chunk in chunks:
             try:
                 for packet in packets.feed(chunk):
+                    if not packet:
+                        raise ValueError("the server sent an empty packet")
                     if packet[:1] != b"\0":
                         raise refusal(packet)
                     yield from self._take_in(events.without_checksum(packet[1:]))
@@ -146,6 +148,10 @@ class PlainReader:
         name, committed_us = events.gtid(data)
         self._begin(name, ":", committed_us or head.timestamp * 1_000_000, head.server_id)
 
+    def _on_tagged_gtid(self, data: bytes, head: events.Header) -> None:
+        name, committed_us = events.tagged_gtid(data)
+        self._begin(name, ":", committed_us or head.timestamp * 1_000_000, head.server_id)
+
     def _on_mariadb_gtid(self, data: bytes, head: events.Header) -> None:
         name, alone = events.mariadb_gtid(data, head.server_id)
         self._begin(name, "-", head.timestamp * 1_000_000, head.server_id)
@@ -157,6 +163,7 @@ class PlainReader:
             raise ValueError("a transaction begins inside an XA transaction")
         origin, _, number = gtid.rpartition(sign)
         ordinal = int(number) if self._mariadb else self._executed + 1
+        position.pack(self._epoch, ordinal, 0)  # raises where there is no position for it
         self._now = _Transaction(gtid, origin, int(number), ordinal, committed_us, server_id, ended=False)
         if self._partial is not None:
             if self._partial.gtid != gtid:
@@ -176,6 +183,7 @@ class PlainReader:
             self._end()
         elif meaning.statement is Statement.DDL:
             self._known.clear()
+            self._current.clear()
             self._end()
         if meaning.statement is Statement.DDL or meaning.tables:
             self._altered = meaning
@@ -214,10 +222,6 @@ class PlainReader:
         if found is None:
             found = self._known[layout] = self._layouts.add(data)
         self._current[table_id] = found
-
-    def _on_partial_update(self, data: bytes, head: events.Header) -> None:
-        if events.rows_table(data) in self._current:
-            refuse(head.type, self._now.gtid)
 
     def _on_rows(self, data: bytes, head: events.Header) -> None:
         entry = self._current.get(events.rows_table(data))
@@ -285,9 +289,8 @@ _HANDLERS: dict[int, Callable[[PlainReader, bytes, events.Header], None]] = {
     events.HEARTBEAT_V2: PlainReader._on_heartbeat,
     events.GTID: PlainReader._on_gtid,
     events.ANONYMOUS_GTID: PlainReader._on_refused,
-    events.GTID_TAGGED: PlainReader._on_refused,
+    events.GTID_TAGGED: PlainReader._on_tagged_gtid,
     events.XA_PREPARE: PlainReader._on_xa_prepare,
-    events.PARTIAL_UPDATE: PlainReader._on_partial_update,
     events.MARIADB_GTID: PlainReader._on_mariadb_gtid,
     **dict.fromkeys(events.ROWS, PlainReader._on_rows),
 }

@@ -27,7 +27,6 @@ RIGHT = {
     "binlog_row_image": "FULL",
     "binlog_row_metadata": "FULL",
     "gtid_mode": "ON",
-    "binlog_row_value_options": "",
 }
 
 

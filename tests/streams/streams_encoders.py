@@ -1,6 +1,8 @@
 """The inverse of what the binlog decoder does, written from the formats' descriptions: for round trips in tests."""
 
+import json
 import struct
+from collections.abc import Iterable
 from decimal import Decimal
 from typing import Any
 
@@ -120,3 +122,62 @@ def variable_length(number: int) -> bytes:
         out.append(number & 0x7F | 0x80)
         number >>= 7
     return bytes([*out, number])
+
+
+REPLACE, INSERT, REMOVE = range(3)
+
+
+def lenenc(number: int) -> bytes:
+    """A length-encoded integer of MySQL's protocol."""
+    if number < 0xFB:
+        return bytes([number])
+    for mark, size in ((0xFC, 2), (0xFD, 3), (0xFE, 8)):
+        if number < 1 << 8 * size:
+            return bytes([mark]) + number.to_bytes(size, "little")
+    raise ValueError(f"{number} has more than 64 bits")
+
+
+def json_difference(operation: int, path: str, value: Any = None) -> bytes:
+    """One change of a partial JSON update; a removal has no value."""
+    raw = path.encode()
+    body = bytes([operation]) + lenenc(len(raw)) + raw
+    if operation == REMOVE:
+        return body
+    stored = binary_json(value)
+    return body + lenenc(len(stored)) + stored
+
+
+def json_path(legs: Iterable[str | int], *, last: int | None = None) -> str:
+    """A path as the server writes it, every name quoted; ``last``: the final leg counts from the end."""
+    parts = [f"[{leg}]" if isinstance(leg, int) else f".{json.dumps(leg, ensure_ascii=False)}" for leg in legs]
+    return "$" + "".join(parts) + ("" if last is None else f"[last-{last}]" if last else "[last]")
+
+
+def varlen(number: int) -> bytes:
+    """An unsigned integer of MySQL's serialization library."""
+    size = max(1, -(-number.bit_length() // 7))
+    if size > 8:
+        return b"\xff" + number.to_bytes(8, "little")
+    return (number << size | (1 << size - 1) - 1).to_bytes(size, "little")
+
+
+def signed_varlen(number: int) -> bytes:
+    return varlen(number << 1 if number >= 0 else (-number - 1) << 1 | 1)
+
+
+def tagged_gtid(source: bytes, tag: str, number: int, commit_us: int, original_us: int | None = None) -> bytes:
+    """The body of a GTID_TAGGED event of MySQL 8.3: fields behind their numbers, one of them maybe absent."""
+    fields = [
+        varlen(1),
+        b"".join(map(varlen, source)),
+        signed_varlen(number),
+        varlen(len(tag)) + tag.encode(),
+        signed_varlen(3),
+        signed_varlen(4),
+        varlen(commit_us),
+        None if original_us is None else varlen(original_us),
+        varlen(1234),
+        varlen(90704),
+    ]
+    body = b"".join(varlen(index) + field for index, field in enumerate(fields) if field is not None)
+    return varlen(1) + varlen(len(body) + 4) + varlen(0) + body

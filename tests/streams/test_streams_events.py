@@ -5,7 +5,9 @@ import zlib
 
 import pytest
 import zstandard
-from streams_encoders import variable_length
+from hypothesis import given
+from hypothesis import strategies as st
+from streams_encoders import tagged_gtid, variable_length, varlen
 from streams_events import CAPTURED, event, table
 
 from changes.errors import Misconfigured
@@ -76,9 +78,9 @@ def test_a_compressed_transaction_is_unfolded_to_its_events() -> None:
     assert list(events.rows(inner[2], events.WRITE_V2, table())) == [(None, FIRST | {"id": 4})]
 
 
-def compressed(body: bytes, method: int) -> bytes:
+def compressed(body: bytes, method: int, unfolded: int = 40) -> bytes:
     fields = b""
-    for field, number in ((1, len(body)), (2, method)):
+    for field, number in ((1, len(body)), (2, method), (3, unfolded)):
         value = b"\xfe" + number.to_bytes(8, "little")
         fields += bytes([field, len(value)]) + value
     return event(events.PAYLOAD, fields + b"\0" + body)
@@ -92,7 +94,7 @@ def test_a_transaction_of_the_method_none_is_taken_as_it_is() -> None:
 def test_a_frame_that_does_not_tell_its_size_is_unfolded_too() -> None:
     inner = event(events.XID, bytes(8))
     body = zstandard.ZstdCompressor(write_content_size=False).compress(inner)
-    assert list(events.payload(compressed(body, 0))) == [inner]
+    assert list(events.payload(compressed(body, 0, len(inner)))) == [inner]
 
 
 def test_an_unknown_compression_is_refused() -> None:
@@ -104,6 +106,13 @@ def test_an_unknown_compression_is_refused() -> None:
 def test_a_broken_compressed_transaction_is_refused(body: bytes) -> None:
     with pytest.raises(ValueError, match=r"."):
         list(events.payload(compressed(body, 0)))
+
+
+@pytest.mark.parametrize("more", [-1, 1, 27])
+def test_a_compressed_transaction_has_as_many_bytes_as_it_says(more: int) -> None:
+    inner = event(events.XID, bytes(8))
+    with pytest.raises(ValueError, match=r"has 27 bytes|lacks its last"):
+        list(events.payload(compressed(zstandard.compress(inner), 0, len(inner) + more)))
 
 
 def test_a_frame_that_would_unfold_beyond_all_measure_is_refused_before_it_takes_memory() -> None:
@@ -161,6 +170,28 @@ def test_a_replicas_gtid_tells_the_time_of_the_original_commit() -> None:
     immediate, original = 1_767_323_045_000_009, 1_767_323_045_000_001
     times = (immediate | 1 << 55).to_bytes(7, "little") + original.to_bytes(7, "little")
     assert events.gtid(gtid_event(times)) == (f"{SERVER}:23", original)
+
+
+@given(st.integers(1, 2**63 - 2), st.integers(0, 2**53), st.none() | st.integers(1, 2**53))
+def test_a_tagged_gtid_is_named_with_its_tag(number: int, commit_us: int, original_us: int | None) -> None:
+    body = tagged_gtid(uuid.UUID(SERVER).bytes, "night_shift2", number, commit_us, original_us)
+    found = events.tagged_gtid(event(events.GTID_TAGGED, body))
+    assert found == (f"{SERVER}:night_shift2:{number}", original_us or commit_us)
+
+
+@pytest.mark.parametrize(
+    ("tag", "number"), [("", 1), ("9a", 1), ("A", 1), ("a" * 33, 1), ("a-b", 1), ("a", 0), ("a", -1)]
+)
+def test_a_tagged_gtid_without_a_name_is_refused(tag: str, number: int) -> None:
+    with pytest.raises(ValueError, match="no name"):
+        events.tagged_gtid(event(events.GTID_TAGGED, tagged_gtid(bytes(16), tag, number, 1)))
+
+
+def test_a_tagged_gtid_of_a_newer_format_is_refused() -> None:
+    body = tagged_gtid(bytes(16), "a", 1, 1)
+    for broken in (varlen(2) + body[1:], body[:2] + varlen(12) + body[3:]):
+        with pytest.raises(ValueError, match="not known"):
+            events.tagged_gtid(event(events.GTID_TAGGED, broken))
 
 
 @pytest.mark.parametrize(("flags", "alone"), [(0, False), (1, True), (2, False), (3, True)])

@@ -1,15 +1,19 @@
 """The native reader gives the bytes of the reference one."""
 
 import importlib
+import json
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from streams_encoders import binary_json
+from streams_encoders import binary_json, tagged_gtid
 from streams_events import CAPTURED, COLLATIONS, event
 from streams_readers import NATIVE, Outcome, World, cut, packets, topology
 from test_streams_fuzz import mutations
 from test_streams_jsonb import values
+from test_streams_jsondiff import changes
 
 from changes.errors import Misconfigured
 from changes.gtid import MariadbGtids
@@ -81,7 +85,6 @@ def test_what_stands_before_an_event_that_cannot_be_read_is_told_first() -> None
     ("type_", "said"),
     [
         (events.ANONYMOUS_GTID, "without a GTID"),
-        (events.GTID_TAGGED, "a tagged GTID"),
         (165, "MariaDB's compressed events"),
     ],
 )
@@ -89,14 +92,6 @@ def test_what_this_release_cannot_follow_is_refused_in_the_same_words(type_: int
     found = same(world(), [packets([*STREAM[:5], event(type_, b"\0" * 60)])])
     assert found.error is not None
     assert said in found.error[1]
-
-
-def test_a_partial_update_is_refused_of_captured_tables_only() -> None:
-    table_id = CAPTURED["table_map"][0][events.HEADER : events.HEADER + 6]
-    assert same(world(), [packets([*STREAM[:5], event(events.PARTIAL_UPDATE, bytes(60))])]).error is None
-    found = same(world(), [packets([*STREAM[:6], event(events.PARTIAL_UPDATE, table_id + bytes(60))])])
-    assert found.error is not None
-    assert "partial JSON update" in found.error[1]
 
 
 def test_a_table_that_nobody_declared_is_passed_over() -> None:
@@ -182,6 +177,78 @@ def json_row(id_: int, stored: bytes) -> bytes:
     """An insert of (id, JSON) into the table of `JSON_MAP`."""
     body = id_.to_bytes(4, "little") + len(stored).to_bytes(4, "little") + stored
     return event(events.WRITE_V2, (7).to_bytes(6, "little") + bytes(2) + b"\2\0\2\xff\0" + body)
+
+
+def mutated_differences() -> st.SearchStrategy[Callable[[bytes], bytes]]:
+    """A byte changed, taken out or put in, or the end cut off, at a place of any stretch."""
+
+    def broken(how: str, at: float, byte: int) -> Callable[[bytes], bytes]:
+        def mutate(data: bytes) -> bytes:
+            place = int(at * len(data))
+            behind = place if how == "insert" else len(data) if how == "cut" else place + 1
+            return data[:place] + (bytes([byte]) if how in {"change", "insert"} else b"") + data[behind:]
+
+        return mutate
+
+    return st.builds(
+        broken, st.sampled_from(["change", "insert", "remove", "cut"]), st.floats(0, 0.999), st.integers(0, 255)
+    )
+
+
+def partial_update(before: bytes, differences: bytes, *, options: int = 1, bits: int = 1) -> bytes:
+    """An update of the row of `JSON_MAP` that tells what changed in its JSON."""
+    first = b"\0" + bytes(4) + len(before).to_bytes(4, "little") + before
+    second = bytes([options, *([bits] if options & 1 else []), 0]) + bytes(4)
+    second += len(differences).to_bytes(4, "little") + differences
+    return event(events.PARTIAL_UPDATE, (7).to_bytes(6, "little") + bytes(2) + b"\2\0\2\xff\xff" + first + second)
+
+
+def of_json(*rows: bytes) -> Outcome:
+    """What both make of events of the table of `JSON_MAP`."""
+    return same(
+        World(topology("kinds", "j"), COLLATIONS), [packets([CAPTURED["gtid"][0], BEGIN, JSON_MAP, *rows, XID])]
+    )
+
+
+@given(changes(), st.booleans())
+@settings(max_examples=300)
+def test_a_partial_update_gives_the_same_row_as_a_whole_one(change: tuple[Any, bytes, Any], large: bool) -> None:
+    before, told, after = change
+    found = of_json(partial_update(binary_json(before, large=large), told))
+    assert found.error is None
+    inserted = of_json(json_row(0, binary_json(after)))
+    assert found.records[0][4] == inserted.records[0][4]
+    assert decode(found.records[0][2])["after"] == decode(inserted.records[0][2])["after"]
+
+
+def decode(value: bytes | None) -> Any:
+    return json.loads(value or b"null")
+
+
+@given(changes(), mutated_differences())
+@settings(max_examples=400)
+def test_broken_differences_are_read_or_refused_by_both_alike(
+    change: tuple[Any, bytes, Any], broken: Callable[[bytes], bytes]
+) -> None:
+    of_json(partial_update(binary_json(change[0]), broken(change[1])))
+
+
+@pytest.mark.parametrize(("options", "bits"), [(0, 0), (2, 0), (3, 1), (1, 0)])
+def test_options_of_a_partial_update_that_are_not_known_are_refused(options: int, bits: int) -> None:
+    stored = binary_json([1])
+    found = of_json(partial_update(stored, stored, options=options, bits=bits))
+    assert (found.error is None) == (options < 2)
+
+
+def test_a_tagged_transaction_is_numbered_among_the_others() -> None:
+    tagged = event(events.GTID_TAGGED, tagged_gtid(bytes(range(16)), "night", 5, 1_795_274_444_192_979))
+    found = same(world(), [packets([*STREAM[:9], tagged, *STREAM[4:9], *STREAM[9:14]])])
+    assert found.error is None
+    source = "00010203-0405-0607-0809-0a0b0c0d0e0f:night"
+    assert found.finished[1] == (source, 5, 5)
+    assert f'"gtid":"{source}:5"'.encode() in (found.records[3][2] or b"")
+    positions = [record[3] for record in found.records]
+    assert positions == sorted(positions)
 
 
 @given(values, st.booleans())

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from typing import Any, Protocol
 
 import pytest
+from streams_every import EVERY
 from streams_readers import NATIVE, Outcome, World, cut, topology
-from test_streams_types import EVERY
 
 from changes.gtid import MysqlGtids
 from changes.progress import Partial

@@ -7,7 +7,8 @@ from changes.errors import Misconfigured
 from changes.schema import Column, Kind, TableSchema
 from streams.binlog import events
 from streams.binlog.charsets import Collations
-from streams.binlog.table_map import lenenc, parse_table_map, peek_name
+from streams.binlog.lengths import lenenc
+from streams.binlog.table_map import parse_table_map, peek_name
 
 EVERYTHING = TableSchema(
     "kinds",

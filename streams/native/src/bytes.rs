@@ -48,6 +48,20 @@ pub fn take_length(data: &[u8], at: &mut usize) -> Result<usize> {
     usize::try_from(take_lenenc(data, at)?).or_else(|_| broken("a length has more than 64 bits"))
 }
 
+/// An unsigned integer of MySQL's serialization library; see `streams.binlog.lengths`.
+pub fn take_varlen(data: &[u8], at: &mut usize) -> Result<u64> {
+    let first = take(data, &mut { *at }, 1)?[0];
+    let ones = first.trailing_ones() as usize;
+    let raw = take(data, at, ones + 1)?;
+    Ok(if ones == 8 { little(&raw[1..]) } else { little(raw) >> (ones + 1) })
+}
+
+/// The same for signed integers.
+pub fn take_signed_varlen(data: &[u8], at: &mut usize) -> Result<i64> {
+    let number = take_varlen(data, at)?;
+    Ok((number >> 1) as i64 ^ -((number & 1) as i64))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -65,6 +79,24 @@ mod tests {
             assert_eq!(take_lenenc(data, &mut at).unwrap(), number);
             assert_eq!(at, end);
         }
+    }
+
+    #[test]
+    fn integers_of_variable_length_are_read_in_all_their_widths() {
+        for (data, number) in [
+            (&b"\x00"[..], 0),
+            (b"\xfe", 127),
+            (b"\x01\x02", 128),
+            (b"\xfb\xff\x07", 65_535),
+            (b"\xff\x01\0\0\0\0\0\0\x80", 1 << 63 | 1),
+        ] {
+            let mut at = 0;
+            assert_eq!(take_varlen(data, &mut at).unwrap(), number);
+            assert_eq!(at, data.len());
+        }
+        assert_eq!(take_signed_varlen(b"\xf3\xff\x0f", &mut 0).unwrap(), 65_535);
+        assert_eq!(take_signed_varlen(b"\xfb\xff\x0f", &mut 0).unwrap(), -65_536);
+        assert!(take_varlen(b"\x01", &mut 0).is_err());
     }
 
     #[test]

@@ -223,15 +223,16 @@ impl Decoder {
 
     fn event(&mut self, data: &[u8], head: &Header, now_ms: u64) -> Result<Outcome> {
         match head.type_ {
-            events::WRITE_V1..=events::DELETE_V1 | events::WRITE_V2..=events::DELETE_V2 => {
+            events::WRITE_V1..=events::DELETE_V1 | events::WRITE_V2..=events::DELETE_V2 | events::PARTIAL_UPDATE => {
                 if self.history.prepared && self.current.contains_key(&events::rows_table(data)?) {
                     return Ok(Outcome::Ask);
                 }
                 self.rows(data, head, now_ms)?
             }
             events::TABLE_MAP => return self.table_map(data),
-            events::GTID => {
-                let (origin, number, committed_us) = events::gtid(data)?;
+            events::GTID | events::GTID_TAGGED => {
+                let read = if head.type_ == events::GTID { events::gtid } else { events::tagged_gtid };
+                let (origin, number, committed_us) = read(data)?;
                 let committed_us = if committed_us > 0 { committed_us } else { head.timestamp * 1_000_000 };
                 self.history.begin(origin, number, committed_us, head.server_id)?;
             }
@@ -261,10 +262,7 @@ impl Decoder {
                 (self.history.file, self.history.offset) = events::heartbeat(data, head)?;
                 self.moved = true;
             }
-            events::PARTIAL_UPDATE if self.current.contains_key(&events::rows_table(data)?) => {
-                return Ok(Outcome::Ask);
-            }
-            events::ANONYMOUS_GTID | events::GTID_TAGGED | events::XA_PREPARE => return Ok(Outcome::Ask),
+            events::ANONYMOUS_GTID | events::XA_PREPARE => return Ok(Outcome::Ask),
             type_ if events::MARIADB_COMPRESSED.contains(&type_) => return Ok(Outcome::Ask),
             _ => {}
         }
@@ -314,13 +312,16 @@ impl Decoder {
     fn rows_of(&mut self, data: &[u8], head: &Header, now_ms: u64, layout: &Layout) -> Result<()> {
         let (mut at, present, present_after) = events::rows_head(data, head.type_, layout.columns())?;
         let is_write = matches!(head.type_, events::WRITE_V1 | events::WRITE_V2);
-        let is_update = matches!(head.type_, events::UPDATE_V1 | events::UPDATE_V2);
+        let is_update = events::is_update(head.type_);
+        let is_partial = head.type_ == events::PARTIAL_UPDATE;
         let told = Told::new(layout, &self.history, now_ms, self.settings.largest_message);
         let skip = self.history.skip[layout.table];
         while at < data.len() {
             let (first, second) = (&mut self.images.0, &mut self.images.1);
             layout.read(data, &mut at, present, first, &mut self.scratch)?;
-            if is_update {
+            if is_partial {
+                layout.read_partial(data, &mut at, present_after, first, second, &mut self.scratch)?;
+            } else if is_update {
                 layout.read(data, &mut at, present_after, second, &mut self.scratch)?;
             }
             let row = self.history.rows[layout.table];

@@ -120,8 +120,11 @@ impl<'a> Told<'a> {
         row: &Row,
     ) -> Range<usize> {
         let begun = batch.data.len();
-        self.envelope(&mut batch.data, op, (before, after), row, false);
-        if batch.data.len() - begun > self.largest && before.is_some() {
+        let size = |image: Option<&Image>| image.map_or(0, |image| image.json.len());
+        // what cannot fit is not written out first: of rows of 64 MB that alone would be hundreds
+        let short = before.is_some() && size(before) + size(after) > self.largest;
+        self.envelope(&mut batch.data, op, (before, after), row, short);
+        if batch.data.len() - begun > self.largest && before.is_some() && !short {
             batch.data.truncate(begun);
             self.envelope(&mut batch.data, op, (before, after), row, true);
         }

@@ -1,6 +1,6 @@
 //! Binlog events, as far as capture needs them; see `streams.binlog.events`.
 
-use crate::bytes::{little, take, take_lenenc, take_length, take_little};
+use crate::bytes::{little, take, take_lenenc, take_length, take_little, take_signed_varlen, take_varlen};
 use crate::failure::{broken, Result};
 
 pub const HEADER: usize = 19;
@@ -64,10 +64,19 @@ pub fn without_checksum(data: &[u8]) -> &[u8] {
     }
 }
 
+/// Bytes that a tag may have.
+const LONGEST_TAG: usize = 32;
+/// Fields of a tagged GTID: when the transaction was committed here, and where it was made if that is elsewhere.
+const COMMIT: u64 = 6;
+const ORIGINAL_COMMIT: u64 = 7;
+const LAST_KNOWN_FIELD: u64 = 11;
+
 /// Who numbered a transaction.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub enum Origin {
     Uuid([u8; 16]),
+    /// With a tag, and how many bytes it has.
+    Tagged([u8; 16], [u8; LONGEST_TAG], usize),
     /// Domain, server.
     Mariadb(u64, u64),
 }
@@ -77,19 +86,24 @@ impl Origin {
     pub fn text(&self) -> (String, char) {
         match self {
             Origin::Mariadb(domain, server) => (format!("{domain}-{server}"), '-'),
-            Origin::Uuid(bytes) => {
-                let mut text = String::with_capacity(37);
-                for (at, byte) in bytes.iter().enumerate() {
-                    if matches!(at, 4 | 6 | 8 | 10) {
-                        text.push('-');
-                    }
-                    text.push(char::from_digit(u32::from(byte >> 4), 16).unwrap_or('0'));
-                    text.push(char::from_digit(u32::from(byte & 15), 16).unwrap_or('0'));
-                }
-                (text, ':')
+            Origin::Uuid(bytes) => (uuid_text(bytes), ':'),
+            Origin::Tagged(bytes, tag, size) => {
+                (format!("{}:{}", uuid_text(bytes), String::from_utf8_lossy(&tag[..*size])), ':')
             }
         }
     }
+}
+
+fn uuid_text(bytes: &[u8; 16]) -> String {
+    let mut text = String::with_capacity(36);
+    for (at, byte) in bytes.iter().enumerate() {
+        if matches!(at, 4 | 6 | 8 | 10) {
+            text.push('-');
+        }
+        text.push(char::from_digit(u32::from(byte >> 4), 16).unwrap_or('0'));
+        text.push(char::from_digit(u32::from(byte & 15), 16).unwrap_or('0'));
+    }
+    text
 }
 
 /// A GTID event's origin, number and, in microseconds since 1970, when it was committed; 0 where it does not tell.
@@ -106,6 +120,63 @@ pub fn gtid(data: &[u8]) -> Result<(Origin, u64, u64)> {
         return broken("a transaction was committed after the year 2255");
     }
     Ok((Origin::Uuid(uuid), number, committed))
+}
+
+/// The same of a transaction whose name has a tag; see `tagged_gtid` of `streams.binlog.events`.
+pub fn tagged_gtid(data: &[u8]) -> Result<(Origin, u64, u64)> {
+    let mut at = HEADER;
+    let version = take_varlen(data, &mut at)?;
+    take_varlen(data, &mut at)?;
+    if version != 1 || take_varlen(data, &mut at)? > LAST_KNOWN_FIELD {
+        return broken("a tagged GTID has a format that is not known");
+    }
+    let (mut uuid, mut tag, mut size) = (None, [0; LONGEST_TAG], 0);
+    let (mut number, mut times) = (0, [0; 2]);
+    let mut field = None;
+    while at < data.len() && field < Some(ORIGINAL_COMMIT) {
+        let before = field;
+        field = Some(take_varlen(data, &mut at)?);
+        if field <= before {
+            return broken("the fields of a tagged GTID are out of order");
+        }
+        match field {
+            Some(1) => {
+                let mut bytes = [0; 16];
+                for byte in &mut bytes {
+                    *byte = u8::try_from(take_varlen(data, &mut at)?).or_else(|_| broken("a UUID has larger bytes"))?;
+                }
+                uuid = Some(bytes);
+            }
+            Some(2) => number = take_signed_varlen(data, &mut at)?,
+            Some(3) => {
+                size = usize::try_from(take_varlen(data, &mut at)?).unwrap_or(usize::MAX);
+                let text = take(data, &mut at, size)?;
+                if !is_tag(text) {
+                    return broken("a GTID has no tag that there can be");
+                }
+                tag[..size].copy_from_slice(text);
+            }
+            Some(COMMIT) => times[0] = take_varlen(data, &mut at)?,
+            Some(ORIGINAL_COMMIT) => times[1] = take_varlen(data, &mut at)?,
+            Some(0..COMMIT) => _ = take_varlen(data, &mut at)?,
+            _ => {}
+        }
+    }
+    let committed = if times[1] > 0 { times[1] } else { times[0] };
+    match uuid {
+        Some(uuid) if size > 0 && number > 0 && committed <= LATEST_US => {
+            Ok((Origin::Tagged(uuid, tag, size), number as u64, committed))
+        }
+        _ => broken("a tagged GTID has no name, or was committed after the year 2255"),
+    }
+}
+
+/// A letter or `_`, then digits too.
+fn is_tag(text: &[u8]) -> bool {
+    let letter = |byte: &u8| byte.is_ascii_lowercase() || *byte == b'_';
+    text.len() <= LONGEST_TAG
+        && text.first().is_some_and(letter)
+        && text.iter().all(|byte| letter(byte) || byte.is_ascii_digit())
 }
 
 /// Origin, number, and whether the transaction stands alone.
@@ -179,6 +250,10 @@ pub fn rows_table(data: &[u8]) -> Result<u64> {
     take_little(data, &mut { HEADER }, 6)
 }
 
+pub fn is_update(type_: u8) -> bool {
+    matches!(type_, UPDATE_V1 | UPDATE_V2 | PARTIAL_UPDATE)
+}
+
 /// Where the first row of a row event stands, and its bitmaps of columns: before, after.
 pub fn rows_head(data: &[u8], type_: u8, columns: usize) -> Result<(usize, &[u8], &[u8])> {
     let mut at = HEADER + 8;
@@ -191,7 +266,7 @@ pub fn rows_head(data: &[u8], type_: u8, columns: usize) -> Result<(usize, &[u8]
     }
     let size = columns.div_ceil(8);
     let before = take(data, &mut at, size)?;
-    let after = if matches!(type_, UPDATE_V1 | UPDATE_V2) { take(data, &mut at, size)? } else { before };
+    let after = if is_update(type_) { take(data, &mut at, size)? } else { before };
     Ok((at, before, after))
 }
 
@@ -213,6 +288,8 @@ mod tests {
     fn origins_are_spelled_as_the_server_spells_them() {
         let uuid = std::array::from_fn(|at| at as u8 * 17);
         assert_eq!(Origin::Uuid(uuid).text(), ("00112233-4455-6677-8899-aabbccddeeff".to_owned(), ':'));
+        let tag = std::array::from_fn(|at| if at < 4 { b"blue"[at] } else { 0 });
+        assert_eq!(Origin::Tagged(uuid, tag, 4).text().0, "00112233-4455-6677-8899-aabbccddeeff:blue");
         assert_eq!(Origin::Mariadb(0, 7).text(), ("0-7".to_owned(), '-'));
     }
 }

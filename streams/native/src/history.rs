@@ -101,7 +101,9 @@ impl History {
         (self.committed_us, self.server_id) = (committed_us, server_id);
         self.ordinal = if self.mariadb { number } else { self.executed + 1 };
         if self.ordinal >> TRANSACTION_BITS > 0 {
-            return Err(Failure::Misconfigured(format!("transaction ordinal {} is too large", self.ordinal)));
+            let last = (1u64 << TRANSACTION_BITS) - 1;
+            let what = format!("transaction ordinal {} is outside 0..{last}", self.ordinal);
+            return Err(Failure::Misconfigured(what));
         }
         self.ended = false;
         self.clear_rows();

@@ -2,13 +2,15 @@
 //!
 //! The text is that of `streams.binlog.jsonb`, byte for byte; its module says where the format is described.
 
+use std::borrow::Cow;
+
 use crate::bytes::{little, take, take_little};
 use crate::failure::{broken, Result};
 use crate::number::{decimal, json_decimal, json_double, Digits};
 use crate::text::{base64, integer, padded, quote};
 
 /// MySQL itself stores nothing deeper than 100.
-const DEEPEST: usize = 128;
+pub const DEEPEST: usize = 128;
 /// No stored value has text longer than so many times its bytes: what does repeats itself.
 const LONGEST: usize = 8;
 
@@ -29,33 +31,143 @@ struct Writer<'a> {
     scratch: Vec<u8>,
 }
 
-/// The JSON text of one stored value; `null` for the empty value that an INSERT IGNORE may leave.
-pub fn text(out: &mut Vec<u8>, data: &[u8]) -> Result<()> {
-    written(out, data, Form::Text)
+/// A value as it is stored, or a container that was taken apart to be changed.
+pub enum Node<'a> {
+    Stored(u8, &'a [u8]),
+    Object(Vec<(Cow<'a, [u8]>, Node<'a>)>),
+    Array(Vec<Node<'a>>),
 }
 
-/// Keys sorted, every number in one spelling.
-pub fn canonical(out: &mut Vec<u8>, data: &[u8]) -> Result<()> {
-    written(out, data, Form::Canonical)
+/// A whole JSON value, and the bytes that it is made of.
+pub struct Document<'a> {
+    pub root: Node<'a>,
+    pub size: usize,
 }
 
-fn written(out: &mut Vec<u8>, data: &[u8], form: Form) -> Result<()> {
-    if data.is_empty() {
-        out.extend_from_slice(b"null");
-        return Ok(());
+impl<'a> Document<'a> {
+    /// The empty value, that an INSERT IGNORE may leave, is `null`.
+    pub fn stored(data: &'a [u8]) -> Document<'a> {
+        let root = match data.split_first() {
+            Some((&type_, body)) => Node::Stored(type_, body),
+            None => Node::Stored(LITERAL, &[0]),
+        };
+        Document { root, size: data.len() }
     }
-    let room = out.len() + data.len() * LONGEST + 64;
-    Writer { out, form, room, scratch: Vec::new() }.value(data[0], &data[1..], 0)
+
+    /// Its JSON text, in stored order.
+    pub fn text(&self, out: &mut Vec<u8>) -> Result<()> {
+        self.written(out, Form::Text)
+    }
+
+    /// Keys sorted, every number in one spelling.
+    pub fn canonical(&self, out: &mut Vec<u8>) -> Result<()> {
+        self.written(out, Form::Canonical)
+    }
+
+    fn written(&self, out: &mut Vec<u8>, form: Form) -> Result<()> {
+        let room = out.len() + self.size * LONGEST + 64;
+        Writer { out, form, room, scratch: Vec::new() }.node(&self.root, 0)
+    }
+}
+
+/// A stored object or array.
+pub struct Container<'a> {
+    data: &'a [u8],
+    large: bool,
+    pub is_object: bool,
+    pub count: usize,
+    size: usize,
+    values: usize,
+}
+
+impl<'a> Container<'a> {
+    pub fn new(type_: u8, data: &'a [u8]) -> Result<Container<'a>> {
+        if type_ > LARGE_ARRAY {
+            return broken("a JSON value that is no container holds no others");
+        }
+        let (large, is_object) = (type_ & 1 == 1, type_ < 2);
+        let mut made = Container { data, large, is_object, count: 0, size: 0, values: 0 };
+        let width = made.width();
+        (made.count, made.size) = (made.number(0)?, made.number(width)?);
+        if made.size > data.len() || made.count > made.size {
+            return broken("a JSON container is larger than its value");
+        }
+        made.values = 2 * width + if is_object { made.count * (width + 2) } else { 0 };
+        Ok(made)
+    }
+
+    fn width(&self) -> usize {
+        if self.large {
+            4
+        } else {
+            2
+        }
+    }
+
+    fn number(&self, at: usize) -> Result<usize> {
+        Ok(little(take(self.data, &mut { at }, self.width())?) as usize)
+    }
+
+    /// Of an object.
+    pub fn key(&self, index: usize) -> Result<&'a [u8]> {
+        let width = self.width();
+        let entry = 2 * width + index * (width + 2);
+        let length = take_little(self.data, &mut (entry + width), 2)? as usize;
+        let key = take(self.data, &mut self.number(entry)?, length)?;
+        match std::str::from_utf8(key) {
+            Ok(_) => Ok(key),
+            Err(_) => broken("a JSON key is not UTF-8"),
+        }
+    }
+
+    /// Its type, and the bytes that it begins with.
+    pub fn value(&self, index: usize) -> Result<(u8, &'a [u8])> {
+        let width = self.width();
+        let entry = self.values + index * (width + 1);
+        let type_ = take(self.data, &mut { entry }, 1)?[0];
+        if matches!(type_, LITERAL..=6) || self.large && matches!(type_, 7 | 8) {
+            return Ok((type_, &self.data[entry + 1..]));
+        }
+        let offset = self.number(entry + 1)?;
+        if offset + width <= entry || offset >= self.size {
+            return broken("a JSON value lies outside its container");
+        }
+        Ok((type_, &self.data[offset..self.size]))
+    }
 }
 
 impl Writer<'_> {
-    fn value(&mut self, type_: u8, data: &[u8], depth: usize) -> Result<()> {
+    fn check(&self, depth: usize) -> Result<()> {
         if self.out.len() > self.room || depth > DEEPEST {
             return broken("binary JSON is nested too deep, or repeats itself");
         }
+        Ok(())
+    }
+
+    fn node(&mut self, node: &Node, depth: usize) -> Result<()> {
+        match node {
+            Node::Stored(type_, data) => self.value(*type_, data, depth),
+            Node::Object(members) => {
+                self.check(depth)?;
+                let order = self.order((0..members.len()).map(|index| &*members[index].0).collect());
+                self.between(b"{}", order, |writer, index| {
+                    let (key, inner) = &members[index];
+                    writer.label(key);
+                    writer.node(inner, depth + 1)
+                })
+            }
+            Node::Array(items) => {
+                self.check(depth)?;
+                self.between(b"[]", (0..items.len()).collect(), |writer, index| writer.node(&items[index], depth + 1))
+            }
+        }
+    }
+
+    fn value(&mut self, type_: u8, data: &[u8], depth: usize) -> Result<()> {
+        self.check(depth)?;
         let mut at = 0;
         match type_ {
-            0..=LARGE_ARRAY => self.container(type_, data, depth)?,
+            0..=LARGE_ARRAY => self.container(&Container::new(type_, data)?, depth)?,
             LITERAL => self.literal(take(data, &mut at, 1)?[0])?,
             5 => self.integer(i64::from(take_little(data, &mut at, 2)? as i16)),
             6 => self.integer(take_little(data, &mut at, 2)? as i64),
@@ -78,53 +190,51 @@ impl Writer<'_> {
         Ok(())
     }
 
-    fn container(&mut self, type_: u8, data: &[u8], depth: usize) -> Result<()> {
-        let (large, is_object) = (type_ & 1 == 1, type_ < 2);
-        let width = if large { 4 } else { 2 };
-        let number = |at: usize| -> Result<usize> { Ok(little(take(data, &mut { at }, width)?) as usize) };
-        let (count, size) = (number(0)?, number(width)?);
-        if size > data.len() || count > size {
-            return broken("a JSON container is larger than its value");
+    fn container(&mut self, container: &Container, depth: usize) -> Result<()> {
+        if !container.is_object {
+            return self.between(b"[]", (0..container.count).collect(), |writer, index| {
+                let (type_, data) = container.value(index)?;
+                writer.value(type_, data, depth + 1)
+            });
         }
-        let key_entries = 2 * width;
-        let value_entries = key_entries + if is_object { count * (width + 2) } else { 0 };
-        let key = |index: usize| -> Result<&[u8]> {
-            let entry = key_entries + index * (width + 2);
-            let length = take_little(data, &mut (entry + width), 2)? as usize;
-            let key = take(data, &mut number(entry)?, length)?;
-            match std::str::from_utf8(key) {
-                Ok(_) => Ok(key),
-                Err(_) => broken("a JSON key is not UTF-8"),
-            }
+        let order = match self.form {
+            Form::Canonical => self.order((0..container.count).map(|at| container.key(at)).collect::<Result<_>>()?),
+            Form::Text => (0..container.count).collect(),
         };
-        let order = if self.form == Form::Canonical && is_object {
-            sorted((0..count).map(key).collect::<Result<Vec<_>>>()?)
-        } else {
-            (0..count).collect()
-        };
-        self.out.push(if is_object { b'{' } else { b'[' });
+        self.between(b"{}", order, |writer, index| {
+            writer.label(container.key(index)?);
+            let (type_, data) = container.value(index)?;
+            writer.value(type_, data, depth + 1)
+        })
+    }
+
+    /// The indexes of an object's members as they are written.
+    fn order(&self, keys: Vec<&[u8]>) -> Vec<usize> {
+        match self.form {
+            Form::Canonical => sorted(keys),
+            Form::Text => (0..keys.len()).collect(),
+        }
+    }
+
+    fn label(&mut self, key: &[u8]) {
+        quote(self.out, key);
+        self.out.push(b':');
+    }
+
+    fn between(
+        &mut self,
+        marks: &[u8; 2],
+        order: Vec<usize>,
+        mut write: impl FnMut(&mut Self, usize) -> Result<()>,
+    ) -> Result<()> {
+        self.out.push(marks[0]);
         for (nth, index) in order.into_iter().enumerate() {
             if nth > 0 {
                 self.out.push(b',');
             }
-            if is_object {
-                quote(self.out, key(index)?);
-                self.out.push(b':');
-            }
-            let entry = value_entries + index * (width + 1);
-            let value_type = take(data, &mut { entry }, 1)?[0];
-            let inline = matches!(value_type, LITERAL..=6) || large && matches!(value_type, 7 | 8);
-            if inline {
-                self.value(value_type, &data[entry + 1..], depth + 1)?;
-            } else {
-                let offset = number(entry + 1)?;
-                if offset + width <= entry || offset >= size {
-                    return broken("a JSON value lies outside its container");
-                }
-                self.value(value_type, &data[offset..size], depth + 1)?;
-            }
+            write(self, index)?;
         }
-        self.out.push(if is_object { b'}' } else { b']' });
+        self.out.push(marks[1]);
         Ok(())
     }
 
@@ -268,8 +378,8 @@ mod tests {
         let data: Vec<u8> =
             (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap()).collect();
         let (mut plain, mut sorted) = (Vec::new(), Vec::new());
-        text(&mut plain, &data).ok()?;
-        canonical(&mut sorted, &data).ok()?;
+        Document::stored(&data).text(&mut plain).ok()?;
+        Document::stored(&data).canonical(&mut sorted).ok()?;
         Some((String::from_utf8(plain).unwrap(), String::from_utf8(sorted).unwrap()))
     }
 
@@ -317,6 +427,6 @@ mod tests {
             body = outer;
         }
         body.insert(0, 2);
-        assert!(text(&mut Vec::new(), &body).is_err());
+        assert!(Document::stored(&body).text(&mut Vec::new()).is_err());
     }
 }

@@ -4,13 +4,16 @@ use std::sync::Arc;
 
 use xxhash_rust::xxh64::Xxh64;
 
-use crate::bytes::take;
-use crate::failure::{Failure, Result};
+use crate::bytes::{take, take_lenenc};
+use crate::failure::{broken, Failure, Result};
 use crate::text::{characters, integer, quote};
 use crate::value::{Reader, Scratch};
 
 /// Characters beyond which a value is left out of a row that does not fit into a message.
 const LONG: usize = 4096;
+
+/// The one known option of a partial update: some JSON columns are told by what changed in them.
+const PARTIAL_JSON: u64 = 1;
 
 pub struct Column {
     reader: Reader,
@@ -60,6 +63,12 @@ pub struct Image {
     values: Vec<(usize, usize)>,
     canon: Vec<u8>,
     canons: Vec<Option<(usize, usize)>>,
+    /// Where in the event each column's value begins.
+    places: Vec<usize>,
+}
+
+fn has(bitmap: &[u8], index: usize) -> bool {
+    bitmap[index / 8] >> (index % 8) & 1 == 1
 }
 
 /// What `source` begins with, and what stands behind its first time.
@@ -119,19 +128,71 @@ impl Layout {
         image: &mut Image,
         scratch: &mut Scratch,
     ) -> Result<()> {
-        let has = |bitmap: &[u8], index: usize| bitmap[index / 8] >> (index % 8) & 1 == 1;
-        if (0..self.columns.len()).any(|index| !has(present, index)) {
-            return Err(Failure::Misconfigured(format!(
-                "rows of {} came without all their columns: \
-                 SET PERSIST binlog_row_image = 'FULL', also for the sessions that are connected",
-                self.name
-            )));
+        self.check_whole(present)?;
+        let nulls = take(data, at, self.columns.len().div_ceil(8))?;
+        self.columns_of(at, nulls, image, |column, _, at, json, canon| {
+            column.reader.read(data, at, json, canon, scratch)
+        })
+    }
+
+    /// The image after a partial update: JSON columns may be told by what changed in them since `before`, an image of
+    /// the same `data`.
+    pub fn read_partial(
+        &self,
+        data: &[u8],
+        at: &mut usize,
+        present: &[u8],
+        before: &Image,
+        image: &mut Image,
+        scratch: &mut Scratch,
+    ) -> Result<()> {
+        self.check_whole(present)?;
+        let options = take_lenenc(data, at)?;
+        if options & !PARTIAL_JSON != 0 {
+            return broken("a partial update has options that are not known");
+        }
+        let json: Vec<usize> = (0..self.columns.len()).filter(|&index| self.columns[index].reader.is_json()).collect();
+        let mut partial = vec![false; self.columns.len()];
+        if options & PARTIAL_JSON != 0 {
+            let bits = take(data, at, json.len().div_ceil(8))?;
+            for (nth, &index) in json.iter().enumerate() {
+                partial[index] = has(bits, nth);
+            }
         }
         let nulls = take(data, at, self.columns.len().div_ceil(8))?;
+        self.columns_of(at, nulls, image, |column, index, at, json, canon| {
+            if partial[index] {
+                column.reader.read_patched(data, before.places[index], at, json, canon, scratch)
+            } else {
+                column.reader.read(data, at, json, canon, scratch)
+            }
+        })
+    }
+
+    fn check_whole(&self, present: &[u8]) -> Result<()> {
+        if (0..self.columns.len()).all(|index| has(present, index)) {
+            return Ok(());
+        }
+        Err(Failure::Misconfigured(format!(
+            "rows of {} came without all their columns: \
+             SET PERSIST binlog_row_image = 'FULL', also for the sessions that are connected",
+            self.name
+        )))
+    }
+
+    /// `read` appends the value of a column, that has such an index, to its JSON and its canonical form.
+    fn columns_of(
+        &self,
+        at: &mut usize,
+        nulls: &[u8],
+        image: &mut Image,
+        mut read: impl FnMut(&Column, usize, &mut usize, &mut Vec<u8>, Option<&mut Vec<u8>>) -> Result<()>,
+    ) -> Result<()> {
         image.json.clear();
         image.canon.clear();
         image.values.clear();
         image.canons.clear();
+        image.places.clear();
         image.json.push(b'{');
         for (index, column) in self.columns.iter().enumerate() {
             let before = image.json.len();
@@ -142,12 +203,13 @@ impl Layout {
                 image.json.extend_from_slice(&column.label);
             }
             let (begun, canon_begun) = (image.json.len(), image.canon.len());
+            image.places.push(*at);
             if has(nulls, index) {
                 image.json.extend_from_slice(b"null");
                 image.canons.push(None);
             } else {
                 let canon = column.kept.then_some(&mut image.canon);
-                column.reader.read(data, at, &mut image.json, canon, scratch)?;
+                read(column, index, at, &mut image.json, canon)?;
                 image.canons.push(Some((canon_begun, image.canon.len())));
             }
             image.values.push((begun, image.json.len()));

@@ -11,6 +11,7 @@ mod failure;
 mod history;
 mod input;
 mod jsonb;
+mod jsondiff;
 mod layout;
 mod librdkafka;
 mod number;

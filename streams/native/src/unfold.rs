@@ -15,12 +15,13 @@ const LARGEST: u64 = 1 << 30;
 pub struct Unfolding {
     source: Box<dyn Read + Send + Sync>,
     event: Vec<u8>,
+    /// Bytes that are still to come.
     left: u64,
 }
 
 /// Of a payload event; `None` where this cannot unfold it and Python may.
 pub fn unfolding(data: &[u8]) -> Result<Option<Unfolding>> {
-    let (mut at, mut size, mut compression) = (HEADER, 0, 0);
+    let (mut at, mut size, mut compression, mut unfolded) = (HEADER, 0, 0, 0);
     loop {
         let field = take(data, &mut at, 1)?[0];
         if field == 0 {
@@ -31,13 +32,17 @@ pub fn unfolding(data: &[u8]) -> Result<Option<Unfolding>> {
         match field {
             1 => size = take_length(value, &mut 0)?,
             2 => compression = take_lenenc(value, &mut 0)?,
+            3 => unfolded = take_lenenc(value, &mut 0)?,
             _ => {}
         }
     }
     let body = data[at..data.len().min(at.saturating_add(size))].to_vec();
+    if unfolded > LARGEST {
+        return broken("a compressed transaction would unfold to more than 1 GiB");
+    }
     match compression {
         255 => Ok(Some(plain(body))),
-        0 => Ok(StreamingDecoder::new(Cursor::new(body)).ok().map(|source| begun(Box::new(source)))),
+        0 => Ok(StreamingDecoder::new(Cursor::new(body)).ok().map(|source| begun(Box::new(source), unfolded))),
         method => {
             Err(Failure::Misconfigured(format!("a transaction is compressed by method {method}, which is not known")))
         }
@@ -46,11 +51,12 @@ pub fn unfolding(data: &[u8]) -> Result<Option<Unfolding>> {
 
 /// Events that stand one behind the other in `body`.
 pub fn plain(body: Vec<u8>) -> Unfolding {
-    begun(Box::new(Cursor::new(body)))
+    let size = body.len() as u64;
+    begun(Box::new(Cursor::new(body)), size)
 }
 
-fn begun(source: Box<dyn Read + Send + Sync>) -> Unfolding {
-    Unfolding { source, event: Vec::new(), left: LARGEST }
+fn begun(source: Box<dyn Read + Send + Sync>, left: u64) -> Unfolding {
+    Unfolding { source, event: Vec::new(), left }
 }
 
 impl Unfolding {
@@ -58,7 +64,7 @@ impl Unfolding {
     pub fn next(&mut self) -> Result<Option<&[u8]>> {
         self.event.clear();
         if self.fill(HEADER)? == 0 {
-            return Ok(None);
+            return if self.left == 0 { Ok(None) } else { broken("a compressed transaction lacks its last bytes") };
         }
         if self.event.len() < HEADER {
             return broken("an event inside a compressed transaction has no header");
@@ -76,7 +82,7 @@ impl Unfolding {
         let read = read.map_err(|error| Failure::Broken(format!("a compressed transaction is broken: {error}")))?;
         match self.left.checked_sub(read as u64) {
             Some(left) => self.left = left,
-            None => return broken("a compressed transaction would unfold to more than 1 GiB"),
+            None => return broken("a compressed transaction unfolds to more than it says"),
         }
         Ok(read)
     }

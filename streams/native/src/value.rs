@@ -7,9 +7,13 @@ use std::sync::Arc;
 use crate::bytes::{take, take_big, take_little};
 use crate::charset::Charset;
 use crate::failure::{broken, Result};
-use crate::jsonb;
+use crate::jsonb::Document;
+use crate::jsondiff;
 use crate::number::{canonical_decimal, decimal, decimal_size};
 use crate::text::{base64, escape, hex16, integer, padded, quote};
+
+/// Bytes of the length of a partial update's differences.
+const DIFFERENCES_WIDTH: usize = 4;
 
 /// How one column is read.
 #[derive(Debug, Clone)]
@@ -64,6 +68,26 @@ impl Reader {
             Reader::Json(_) => b'j',
             Reader::Date | Reader::Time(_) | Reader::Datetime(_) | Reader::Timestamp(_) => b't',
         }
+    }
+
+    pub fn is_json(&self) -> bool {
+        matches!(self, Reader::Json(_))
+    }
+
+    /// Appends the JSON value at `place` behind the differences at `at`, which `at` then stands behind, as `read` does.
+    pub fn read_patched(
+        &self,
+        data: &[u8],
+        place: usize,
+        at: &mut usize,
+        json: &mut Vec<u8>,
+        canon: Option<&mut Vec<u8>>,
+        scratch: &mut Scratch,
+    ) -> Result<()> {
+        let Reader::Json(width) = self else { return broken("a partial update of what is no JSON") };
+        let before = sized(data, &mut { place }, *width)?;
+        let differences = sized(data, at, DIFFERENCES_WIDTH)?;
+        json_column(&jsondiff::patched(before, differences)?, json, canon, scratch)
     }
 
     /// Appends the value at `at` to `json`, and to `canon` where its canonical form is wanted.
@@ -140,14 +164,7 @@ impl Reader {
             }
             Reader::Json(width) => {
                 let raw = sized(data, at, *width)?;
-                scratch.text.clear();
-                jsonb::text(&mut scratch.text, raw)?;
-                json.push(b'"');
-                escape(json, &scratch.text);
-                json.push(b'"');
-                if let Some(canon) = canon {
-                    jsonb::canonical(canon, raw)?;
-                }
+                json_column(&Document::stored(raw), json, canon, scratch)?;
             }
             Reader::Enum(size, members) => {
                 let number = take_little(data, at, *size)? as usize;
@@ -195,29 +212,29 @@ impl Reader {
             }
             Reader::Date => {
                 let packed = take_little(data, at, 3)? as i64;
-                told(json, canon, 10, |out| day(out, packed >> 9, packed >> 5 & 15, packed & 31));
+                told(json, canon, |out| day(out, packed >> 9, packed >> 5 & 15, packed & 31))?;
             }
             Reader::Time(digits) => {
                 let extra = digits.div_ceil(2);
                 let number = take_big(data, at, 3 + extra)? as i64;
-                told(json, canon, usize::MAX, |out| time(out, number, extra, *digits));
+                told(json, canon, |out| time(out, number, extra, *digits))?;
             }
             Reader::Datetime(digits) => {
                 let number = take_big(data, at, 5)? as i64 - 0x80_0000_0000;
                 let part = take_big(data, at, digits.div_ceil(2))? as i64;
-                told(json, canon, usize::MAX, |out| {
+                told(json, canon, |out| {
                     let (days, seconds) = (number >> 17, number & 0x1_FFFF);
                     let months = days >> 5;
-                    day(out, months.div_euclid(13), months.rem_euclid(13), days & 31);
+                    day(out, months.div_euclid(13), months.rem_euclid(13), days & 31)?;
                     out.push(b'T');
-                    clock(out, seconds >> 12, seconds);
-                    fraction(out, part, *digits);
-                });
+                    clock(out, seconds >> 12, seconds, 23)?;
+                    fraction(out, part, *digits)
+                })?;
             }
             Reader::Timestamp(digits) => {
                 let seconds = take_big(data, at, 4)? as i64;
                 let part = take_big(data, at, digits.div_ceil(2))? as i64;
-                told(json, canon, usize::MAX, |out| timestamp(out, seconds, part, *digits));
+                told(json, canon, |out| timestamp(out, seconds, part, *digits))?;
             }
         }
         Ok(())
@@ -239,63 +256,78 @@ fn binary(json: &mut Vec<u8>, canon: Option<&mut Vec<u8>>, raw: &[u8]) {
     }
 }
 
-/// A date or time in JSON, and canonical: no zeros that end its fraction, at most `longest` bytes.
-fn told(json: &mut Vec<u8>, canon: Option<&mut Vec<u8>>, longest: usize, write: impl FnOnce(&mut Vec<u8>)) {
+/// A date or time in JSON, and canonical: no zeros that end its fraction.
+fn told(json: &mut Vec<u8>, canon: Option<&mut Vec<u8>>, write: impl FnOnce(&mut Vec<u8>) -> Result<()>) -> Result<()> {
     json.push(b'"');
     let begun = json.len();
-    write(json);
+    write(json)?;
     if let Some(canon) = canon {
         let text = &json[begun..];
         let zeros = text.iter().rev().take_while(|&&byte| byte == b'0').count();
         let kept = if text.contains(&b'.') { &text[..text.len() - zeros] } else { text };
-        let kept = kept.strip_suffix(b".").unwrap_or(kept);
-        canon.extend_from_slice(&kept[..kept.len().min(longest)]);
+        canon.extend_from_slice(kept.strip_suffix(b".").unwrap_or(kept));
     }
     json.extend_from_slice(b"Z\"");
+    Ok(())
 }
 
-fn day(out: &mut Vec<u8>, year: i64, month: i64, day: i64) {
+/// Months and days may be 0; beyond what a server stores, the bytes are no date.
+fn day(out: &mut Vec<u8>, year: i64, month: i64, day: i64) -> Result<()> {
+    if !(0..=9999).contains(&year) || month > 12 {
+        return broken("there is no date with such a year and month");
+    }
     padded(out, year, 4);
     out.push(b'-');
     padded(out, month, 2);
     out.push(b'-');
     padded(out, day, 2);
+    Ok(())
 }
 
-/// Minutes and seconds are the lowest 12 bits of `packed`.
-fn clock(out: &mut Vec<u8>, hours: i64, packed: i64) {
+/// Minutes and seconds are the lowest 12 bits of `packed`; hours up to `most`.
+fn clock(out: &mut Vec<u8>, hours: i64, packed: i64, most: i64) -> Result<()> {
+    let (minute, second) = (packed >> 6 & 63, packed & 63);
+    if hours > most || minute > 59 || second > 59 {
+        return broken("there is no such time of day");
+    }
     padded(out, hours, 2);
     out.push(b':');
-    padded(out, packed >> 6 & 63, 2);
+    padded(out, minute, 2);
     out.push(b':');
-    padded(out, packed & 63, 2);
+    padded(out, second, 2);
+    Ok(())
 }
 
 /// `value` counts units of the last even digit; the text has `digits` of them.
-fn fraction(out: &mut Vec<u8>, value: i64, digits: usize) {
+fn fraction(out: &mut Vec<u8>, value: i64, digits: usize) -> Result<()> {
     if digits > 0 {
+        let even = digits.div_ceil(2) * 2;
+        if value >= 10i64.pow(even as u32) {
+            return broken("a fraction of a second is a second or more");
+        }
         let end = out.len() + digits + 1;
         out.push(b'.');
-        padded(out, value, digits.div_ceil(2) * 2);
+        padded(out, value, even);
         out.truncate(end);
     }
+    Ok(())
 }
 
-fn time(out: &mut Vec<u8>, number: i64, extra: usize, digits: usize) {
+fn time(out: &mut Vec<u8>, number: i64, extra: usize, digits: usize) -> Result<()> {
     let packed = number - (0x80_0000 << (8 * extra));
     if packed < 0 {
         out.push(b'-');
     }
     let packed = packed.abs();
     let seconds = packed >> (8 * extra);
-    clock(out, seconds >> 12 & 0x3FF, seconds);
-    fraction(out, packed & ((1 << (8 * extra)) - 1), digits);
+    clock(out, seconds >> 12 & 0x3FF, seconds, 838)?;
+    fraction(out, packed & ((1 << (8 * extra)) - 1), digits)
 }
 
 /// Seconds since 1970 (Howard Hinnant, "chrono-compatible low-level date algorithms"); 0 is MySQL's zero date.
-fn timestamp(out: &mut Vec<u8>, seconds: i64, part: i64, digits: usize) {
+fn timestamp(out: &mut Vec<u8>, seconds: i64, part: i64, digits: usize) -> Result<()> {
     let mut told = Vec::with_capacity(8);
-    fraction(&mut told, part, digits);
+    fraction(&mut told, part, digits)?;
     if seconds == 0 && told.iter().all(|byte| matches!(byte, b'.' | b'0')) {
         out.extend_from_slice(b"0000-00-00T00:00:00");
     } else {
@@ -306,11 +338,29 @@ fn timestamp(out: &mut Vec<u8>, seconds: i64, part: i64, digits: usize) {
         let shifted = (5 * day_of_year + 2) / 153;
         let month = if shifted < 10 { shifted + 3 } else { shifted - 9 };
         let year = year_of_era + era * 400 + i64::from(month <= 2);
-        day(out, year, month, day_of_year - (153 * shifted + 2) / 5 + 1);
+        day(out, year, month, day_of_year - (153 * shifted + 2) / 5 + 1)?;
         out.push(b'T');
-        clock(out, rest / 3600, ((rest / 60 % 60) << 6) | (rest % 60));
+        clock(out, rest / 3600, ((rest / 60 % 60) << 6) | (rest % 60), 23)?;
     }
     out.extend_from_slice(&told);
+    Ok(())
+}
+
+fn json_column(
+    document: &Document,
+    json: &mut Vec<u8>,
+    canon: Option<&mut Vec<u8>>,
+    scratch: &mut Scratch,
+) -> Result<()> {
+    scratch.text.clear();
+    document.text(&mut scratch.text)?;
+    json.push(b'"');
+    escape(json, &scratch.text);
+    json.push(b'"');
+    match canon {
+        Some(canon) => document.canonical(canon),
+        None => Ok(()),
+    }
 }
 
 /// What Python's description of a column must be within for this to read it.
