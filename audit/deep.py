@@ -9,16 +9,14 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Literal
 
-import msgspec
-
-from audit.compare import LastSaid, differing, explained, named
 from audit.derived import DerivedTruth
+from audit.explain import explain, result_of
+from audit.ledger import Ledger
 from audit.look import Finding, Look, Side, Where
-from audit.quick import Counts, Quick
-from audit.report import LISTED, Difference, Report, Result, overall, verdict_of
+from audit.quick import Quick
+from audit.report import Report, Result, overall
+from audit.rowledger import Counts, RowLedger
 from audit.truth import RowsTruth, Truth
-from changes.canonical import Value
-from changes.envelope import decode, headers_from
 from changes.errors import Transient
 from changes.key import Key
 from changes.position import to_text
@@ -30,8 +28,7 @@ from sinks.registry import SPECS
 from streams.deliver.schemas import SchemaBook, UnknownSchema
 from streams.enrich.derive import plan_of
 from streams.follow import Follower
-from streams.kafka import KafkaUrl, record_at
-from streams.lastwords import last_words
+from streams.kafka import KafkaUrl
 from streams.marks import Marks
 from streams.mysql import MysqlUrl
 from streams.view import view_of
@@ -205,17 +202,8 @@ class _Audit:
                 if keys is not None:
                     look.ask(keys)
                 elif self.counts is not None:
-                    quick = Quick(
-                        look,
-                        opening,
-                        truth,
-                        self.marks,
-                        follower,
-                        self.counts,
-                        self.kafka,
-                        timeout=terms.timeout,
-                        tell=self.tell,
-                    )
+                    ledger = self._ledger(self.counts, truth, [side.target for side in sides], follower)
+                    quick = Quick(look, opening, truth, ledger, timeout=terms.timeout, tell=self.tell)
                     await quick.run(terms.rounds)
                 else:
                     await look.everything()
@@ -224,8 +212,9 @@ class _Audit:
                 for side in sides:
                     side.away = side.away or "the table is still being filled for the first time"
             if any(side.findings for side in sides):
-                await asyncio.to_thread(self._explain, sides)
-            results = [_result(side, look) for side in sides]
+                topic = self.topology.topic_of(target)
+                await asyncio.to_thread(explain, self.kafka, topic, sides, self._schema)
+            results = [result_of(side, look) for side in sides]
         seconds = time.monotonic() - began
         rows = look.source_rows + sum(side.sink_rows for side in sides)
         rate = rows / max(seconds, 0.001)
@@ -244,6 +233,10 @@ class _Audit:
         stack.callback(truth.close)
         return truth
 
+    def _ledger(self, counts: Counts, truth: Truth, targets: Sequence[Target], follower: Follower) -> Ledger:
+        topic = self.topology.topic_of(targets[0])
+        return RowLedger(truth, targets, topic, self.marks, follower, counts, self.kafka)
+
     def _schema(self, table: str, fingerprint: str) -> TableSchema:
         if not self.schemas.knows(table, fingerprint):
             self.schemas.refresh()
@@ -251,60 +244,3 @@ class _Audit:
             return self.schemas.of(table, fingerprint)
         except UnknownSchema as error:
             raise Transient(str(error)) from error
-
-    def _explain(self, sides: Sequence[Side]) -> None:
-        """Class the findings anew in the light of each key's last record."""
-        unknown = {
-            _kafka_key(side, finding.key.values): finding.span
-            for side in sides
-            for finding in side.findings
-            if finding.last is None and finding.found.position is not None
-        }
-        topic = self.topology.topic_of(sides[0].target)
-        words = last_words(self.kafka, topic, {key: span.ends for key, span in unknown.items()}) if unknown else {}
-        for side in sides:
-            for place, finding in enumerate(side.findings):
-                word = words.get(_kafka_key(side, finding.key.values))
-                last = finding.last or (None if word is None else LastSaid(word.position, word.deleted))
-                found = explained(finding.found, last)
-                if place < LISTED:
-                    found = replace(found, columns=found.columns or self._columns(topic, side.target, finding))
-                side.findings[place] = replace(finding, found=found)
-
-    def _columns(self, topic: str, target: Target, finding: Finding) -> tuple[str, ...]:
-        """Which columns differ from those of the last record, for a finding made by hashes alone."""
-        last, lies = finding.last, finding.lies
-        if finding.found.class_ != "altered" or last is None or lies is None:
-            return ()
-        message = record_at(self.kafka, topic, last.partition, last.offset)
-        after = decode(message.value() or b"{}").after if message is not None else None
-        if message is None or after is None:
-            return ()
-        columns = target.columns(self._schema(target.table, headers_from(message.headers()).schema))
-        return tuple(differing(columns, after, lies.row))
-
-
-def _kafka_key(side: Side, values: Sequence[Value]) -> bytes:
-    return msgspec.json.encode(dict(zip(side.target.key, values, strict=True)))
-
-
-def _result(side: Side, look: Look) -> Result:
-    undecided = look.source_rows if side.away else look.digests.undecided(side.number)
-    differences = [
-        Difference(finding.found.class_, named(side.target, finding.key.values), list(finding.found.columns))
-        for finding in side.findings[:LISTED]
-    ]
-    verdict = verdict_of(side.different, undecided, look.source_rows)
-    return Result(
-        sink=side.target.sink,
-        table=side.target.table,
-        place=side.target.place,
-        verdict="undecided" if side.away and verdict == "equal" else verdict,
-        source_rows=look.source_rows,
-        sink_rows=side.sink_rows,
-        compared=side.compared,
-        undecided=undecided,
-        different=side.different,
-        differences=differences,
-        reason=side.away or side.note,
-    )

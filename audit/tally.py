@@ -49,12 +49,18 @@ class Behind:
         if state.hash is None:
             self.unsure.add(bucket_of(key))
         else:
-            place = place_of(self.target, state.row)
-            self.had[place, key] = self.had[place, b""] = state.hash
+            self.lay(key, place_of(self.target, state.row), state.hash)
 
     def named(self, key: bytes, row: Mapping[str, Value]) -> None:
         """A record names this row, as it was or as it is."""
-        place = place_of(self.target, row)
+        self.touch(key, place_of(self.target, row))
+
+    def lay(self, key: bytes, place: str, hash_: int) -> None:
+        """There the row lay at the mark, and has changed since."""
+        self.had[place, key] = self.had[place, b""] = hash_
+
+    def touch(self, key: bytes, place: str) -> None:
+        """A record puts the row there, or takes it from there."""
         self.touched |= {(place, key), (place, b"")}
 
 
