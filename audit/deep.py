@@ -7,15 +7,19 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from typing import Literal
 
 from audit.derived import DerivedTruth
 from audit.explain import explain, result_of
+from audit.kept import Kept
 from audit.ledger import Ledger
-from audit.look import Finding, Look, Side, Where
+from audit.look import Look
+from audit.madeledger import MadeLedger, identity_of
 from audit.quick import Quick
 from audit.report import Report, Result, overall
 from audit.rowledger import Counts, RowLedger
+from audit.side import Finding, Side, Where
 from audit.truth import RowsTruth, Truth
 from changes.errors import Transient
 from changes.key import Key
@@ -26,9 +30,9 @@ from changes.topology import Topology
 from sinks.contract import Sink
 from sinks.registry import SPECS
 from streams.deliver.schemas import SchemaBook, UnknownSchema
-from streams.enrich.derive import plan_of
+from streams.enrich.derive import Plan, plan_of
 from streams.follow import Follower
-from streams.kafka import KafkaUrl
+from streams.kafka import KafkaUrl, topic_ids
 from streams.marks import Marks
 from streams.mysql import MysqlUrl
 from streams.view import view_of
@@ -41,12 +45,14 @@ class Terms:
 
     ``timeout``: the longest wait for capture and for each lane, in seconds; one that was not there in time is not
     waited for again. ``rounds``: how often what will not hold still is looked at again. ``keep``: how many differences
-    of each target are remembered for a repair.
+    of each target are remembered for a repair. ``memory``: the folder in which quick audits remember what they have
+    read of enriched topics; ``None`` for none, then each reads them from the beginning.
     """
 
     timeout: float = 60.0
     rounds: int = 8
     keep: int = 1000
+    memory: Path | None = None
 
 
 PATIENT = Terms()
@@ -82,7 +88,7 @@ async def check(
     tell: Callable[[str], None] = lambda _: None,
 ) -> Audited:
     """Audit what is asked for; everything where nothing is said, only ``keys`` where they are given. Without
-    ``derived``, and where ``depth`` is quick, what was made of rows is left out.
+    ``derived`` what was made of rows is left out.
 
     ``tell`` gets progress for people. Raises `Transient` where MySQL or Kafka cannot be reached; a store that cannot
     be is *undecided*.
@@ -90,7 +96,7 @@ async def check(
     began = time.monotonic()
     chosen = [
         target
-        for target in (topology.every_target(version) if derived and depth == "deep" else topology.targets(version))
+        for target in (topology.every_target(version) if derived else topology.targets(version))
         if (not tables or target.source in tables)
         and (not sinks or target.sink in sinks)
         and (keys is None or target.table in keys)
@@ -134,7 +140,7 @@ async def check(
                     for side in sides:
                         side.away = late.get(side.lane.group, "")
                     found = await replace(audit, marks=own).table(sides, None if keys is None else keys[name])
-                    late.update({side.lane.group: side.away for side in sides if side.away})
+                    late.update({side.lane.group: side.away for side in sides if side.late})
                     return found, [(side, finding) for side in sides for finding in side.findings]
                 finally:
                     idle.append(own)
@@ -201,16 +207,18 @@ class _Audit:
             if await asyncio.to_thread(self.marks.filled, target.source, time.monotonic() + terms.timeout):
                 if keys is not None:
                     look.ask(keys)
+                    await look.again(terms.rounds)
                 elif self.counts is not None:
-                    ledger = self._ledger(self.counts, truth, [side.target for side in sides], follower)
+                    ledger = self._ledger(self.counts, truth, [side.target for side in sides], follower, stack)
                     quick = Quick(look, opening, truth, ledger, timeout=terms.timeout, tell=self.tell)
                     await quick.run(terms.rounds)
+                    await asyncio.to_thread(ledger.keep)
                 else:
                     await look.everything()
-                await look.again(terms.rounds)
+                    await look.again(terms.rounds)
             else:
                 for side in sides:
-                    side.away = side.away or "the table is still being filled for the first time"
+                    side.give_up("the table is still being filled for the first time", late=False)
             if any(side.findings for side in sides):
                 topic = self.topology.topic_of(target)
                 await asyncio.to_thread(explain, self.kafka, topic, sides, self._schema)
@@ -233,9 +241,27 @@ class _Audit:
         stack.callback(truth.close)
         return truth
 
-    def _ledger(self, counts: Counts, truth: Truth, targets: Sequence[Target], follower: Follower) -> Ledger:
+    def _ledger(
+        self, counts: Counts, truth: Truth, targets: Sequence[Target], follower: Follower, stack: AsyncExitStack
+    ) -> Ledger:
         topic = self.topology.topic_of(targets[0])
-        return RowLedger(truth, targets, topic, self.marks, follower, counts, self.kafka)
+        if not isinstance(truth, DerivedTruth):
+            return RowLedger(truth, targets, topic, self.marks, follower, counts, self.kafka)
+        source = Follower(self.kafka, self.version, self.topology.topic(self.version, targets[0].source))
+        stack.callback(source.close)
+
+        def remembered() -> Kept:
+            ids = topic_ids(self.kafka, [source.topic, topic])
+            identity = identity_of(truth.plan, targets, truth.source.fingerprint, ids)
+            return Kept.opened(self._memory_of(truth.plan, targets), identity, time.time())
+
+        return MadeLedger(truth, targets, self.marks, source, counts.sums.at, remembered)
+
+    def _memory_of(self, plan: Plan, targets: Sequence[Target]) -> Path | None:
+        """A file for each choice of targets: what is remembered says where each puts what."""
+        sinks = "-".join(dict.fromkeys(target.sink for target in targets))
+        folder = self.terms.memory
+        return None if folder is None else folder / self.version / f"{plan.published_as}.{sinks}.sqlite"
 
     def _schema(self, table: str, fingerprint: str) -> TableSchema:
         if not self.schemas.knows(table, fingerprint):

@@ -6,8 +6,9 @@ from dataclasses import replace
 import msgspec
 
 from audit.compare import LastSaid, differing, explained, named
-from audit.look import Finding, Look, Side
+from audit.look import Look
 from audit.report import LISTED, Difference, Result, verdict_of
+from audit.side import Finding, Side
 from changes.canonical import Value
 from changes.envelope import decode, headers_from
 from changes.schema import TableSchema

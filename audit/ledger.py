@@ -62,7 +62,8 @@ class Ledger(Protocol):
         """Read on behind the mark, up to now."""
 
     def doubted(self) -> Iterator[tuple[bytes, list[KeyValue]]]:
-        """The keys, with their values, that are to be looked at whatever the stores hold, as of the last stand."""
+        """The keys, with their values, that are to be looked at whatever the stores hold, as of the last stand; to be
+        asked for before `catch_up`."""
 
     def told(self, buckets: Collection[int]) -> dict[Key, Told]:
         """The last record of each key of these buckets."""
@@ -70,11 +71,15 @@ class Ledger(Protocol):
     def row_bucket(self, key: Key) -> int:
         """The bucket of the table's row that decides what is stored under ``key``."""
 
+    @property
+    def remembers(self) -> bool:
+        """Whether any of this is what earlier audits read: enough for what is equal, no evidence of a difference."""
+
     def distrust(self) -> None:
-        """What is remembered from earlier audits counts no more."""
+        """What earlier audits read counts no more: the next stand is made from the topics alone."""
 
     def keep(self) -> None:
-        """Remember for later audits what was read."""
+        """Remember for later audits what was read. The last that is asked of it."""
 
 
 def counted(

@@ -18,7 +18,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from audit.compare import plain
 from audit.ledger import Ledger, Stand, Told
-from audit.look import Look, Side
+from audit.look import Look
+from audit.side import Side
 from audit.sources import Opening
 from audit.tally import tally
 from audit.truth import Behind, Truth
@@ -57,15 +58,24 @@ class Quick:
         self._timeout, self._tell, self._pause = timeout, tell, pause
         self._table = look.sides[0].target.table
         self._explained: dict[int, set[int]] = {}
+        self._complaints: dict[int, str] = {}
 
     async def run(self, rounds: int) -> None:
         """Compare, open, and look again ``rounds`` times at most at what is in doubt. Raises `Transient` where MySQL
         or Kafka cannot be reached."""
-        await self._run(rounds)
-        await asyncio.to_thread(self._ledger.keep)
+        equal = await self._run(rounds)
+        if not equal and self._ledger.remembers:  # no difference rests on what was remembered
+            self._tell(f"{self._table}: something differs, its topics are read from the beginning")
+            await asyncio.to_thread(self._ledger.distrust)
+            self._begin_anew()
+            await self._run(rounds)
+        for side in self._look.sides:
+            if reason := self._complaints.get(side.number):
+                side.give_up(reason, late=False)
+                log.error("`%s` in %s: %s", self._table, side.target.sink, side.away)
 
-    async def _run(self, rounds: int) -> None:
-        mirrors = [side for side in self._look.sides if side.target.keep == "mirror"]
+    async def _run(self, rounds: int) -> bool:
+        """Whether nothing speaks against the stores being equal."""
         sides, open_, held = self._look.sides, dict[int, set[int]](), 0
         for attempt in range(ATTEMPTS):
             with self._opening(0) as view:
@@ -78,21 +88,28 @@ class Quick:
             open_ = {number: some - self._explained.get(number, set()) for number, some in found.items()}
             open_ = {number: some for number, some in open_.items() if some}
             if any(len(some) > MOST_OPENED for some in open_.values()):
-                await self._everything()
-                return
+                if not self._ledger.remembers:
+                    await self._everything(rounds)
+                return False
             asked = await self._open(open_, every=attempt > 0) if open_ else {}
             await self._look.again(rounds, self._pause)
             self._explain(asked)
             sides = [side for side in sides if side.number in open_]
             if not sides:
                 break
-            if attempt:
-                await asyncio.to_thread(self._ledger.distrust)
         else:
             self._complain(open_)
         self._complain_of_strange()
-        for side in mirrors:  # looks at rows have counted theirs once more
-            side.compared = 0 if side.away else held
+        for side in self._look.sides:  # looks at rows have counted theirs once more
+            if side.target.keep == "mirror":
+                side.compared = 0 if side.away else held
+        return not self._complaints and not any(side.different for side in self._look.sides)
+
+    def _begin_anew(self) -> None:
+        self._explained, self._complaints = {}, {}
+        self._look.source_rows = 0
+        for side in self._look.sides:
+            side.begin_anew()
 
     # -- sums -----------------------------------------------------------------------------------------------------
 
@@ -100,8 +117,7 @@ class Quick:
         try:
             return await asyncio.to_thread(self._ledger.stand, time.monotonic() + self._timeout)
         except Behind as behind:
-            for side in sides:
-                side.away = side.away or str(behind)
+            self._look.give_up(sides, behind)
             return None
 
     async def _compared(self, stand: Stand, sides: Sequence[Side], *, first: bool) -> dict[int, set[int]]:
@@ -121,7 +137,7 @@ class Quick:
                     continue
                 stored = await side.sink.sums(side.target, schema, stand.mark.position)
             except Transient as error:
-                side.away = str(error)
+                side.give_up(error)
                 continue
             await asyncio.to_thread(self._ledger.catch_up)
             result = tally(stand.sums, stored, self._ledger.behind(side.number))
@@ -157,7 +173,7 @@ class Quick:
                 async for row in side.sink.rows(side.target, self._truth.schema, buckets):
                     held.setdefault(row.key, {})[row.place] = row.hash, row.position
             except Transient as error:
-                side.away = str(error)
+                side.give_up(error)
                 continue
             for key in held.keys() | {key for key in told if key.bucket in buckets}:
                 there = held.get(key, {})
@@ -183,12 +199,10 @@ class Quick:
 
     def _complain(self, open_: Mapping[int, set[int]]) -> None:
         for number, buckets in open_.items():
-            side = self._look.sides[number]
-            side.away = side.away or (
+            self._complaints[number] = (
                 f"{len(buckets)} buckets differ from {self._ledger.against}, and none of their rows does: "
                 "`check --deep` tells which is right; a request for the whole table has it counted anew"
             )
-            log.error("`%s` in %s: %s", self._table, side.target.sink, side.away)
 
     def _complain_of_strange(self) -> None:
         """No verdict where stores are filled from something else than what capture counted, and no row shows it."""
@@ -196,19 +210,18 @@ class Quick:
         found = {self._ledger.row_bucket(finding.key) for side in sides for finding in side.findings}
         left = self._ledger.strange - found
         if left and not any(side.different > len(side.findings) for side in sides):
-            reason = f"{len(left)} buckets of its table's topic differ from what capture counted, and none of their "
-            for side in sides:
-                side.away = side.away or f"{reason}rows does: `check --deep` tells which is right"
-            log.error("`%s`: %srows does", self._table, reason)
+            reason = (
+                f"{len(left)} buckets of its table's topic differ from what capture counted, and none of their rows "
+                "does: `check --deep` tells which is right; a request for the whole table has it counted anew"
+            )
+            self._complaints |= {side.number: reason for side in sides}
 
-    async def _everything(self) -> None:
+    async def _everything(self, rounds: int) -> None:
         """So much differs that every row is looked at."""
         self._tell(f"{self._table}: too many buckets differ, every row is compared")
-        self._look.source_rows = 0
-        for side in self._look.sides:
-            side.sink_rows = side.compared = side.different = 0
-            side.findings.clear()
+        self._begin_anew()
         await self._look.everything()
+        await self._look.again(rounds, self._pause)
 
 
 def _wanted(told: Told | None, side: int) -> dict[str, tuple[int, int]]:

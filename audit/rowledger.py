@@ -7,8 +7,7 @@ from audit.expected import place_of
 from audit.ledger import COUNTING, Stand, Told, counted
 from audit.sources import Marking
 from audit.tally import Behind, State
-from audit.truth import Behind as NotThere
-from audit.truth import Truth
+from audit.truth import Lacking, Truth
 from changes.canonical import Value, compiled
 from changes.envelope import Delivered, Headers, decode, decode_key, headers_from
 from changes.key import Key, key_of
@@ -57,6 +56,7 @@ class RowLedger:
 
     against = "what capture counted"
     strange: Set[int] = frozenset()
+    remembers = False
 
     def __init__(
         self,
@@ -78,7 +78,7 @@ class RowLedger:
     def stand(self, deadline: float) -> Stand:
         found = counted(self._marks, self._counts.sums.at, self._table, deadline)
         if found is None:
-            raise NotThere(COUNTING)
+            raise Lacking(COUNTING)
         mark, sums = found
         self._follower.start(mark.ends)
         self._seen = set()

@@ -33,12 +33,14 @@ class Behind:
 
     ``had`` is where rows lay at the mark that changed since, with their hashes; ``touched`` every spot that such a
     record names. A spot stands in both under an empty key too, for stores whose place alone says which row it is.
-    ``unsure`` are buckets with rows whose hash at the mark is not known.
+    ``anywhere`` are keys that such records name without saying every place that they were taken from. ``unsure`` are
+    buckets with rows whose hash at the mark is not known.
     """
 
     target: Target
     had: dict[Spot, int] = field(default_factory=dict)
     touched: set[Spot] = field(default_factory=set)
+    anywhere: set[bytes] = field(default_factory=set)
     unsure: set[int] = field(default_factory=set)
 
     def first(self, key: bytes, state: State | None) -> None:
@@ -82,7 +84,7 @@ def tally(source: Mapping[int, Bucket], stored: StoredSums, behind: Behind) -> T
             rows += 1
             high, low = halves(hash_)
             left[bucket] = left.get(bucket, BucketSum()) + BucketSum(-1, -high, -low)
-        elif spot not in behind.touched:
+        elif spot not in behind.touched and spot[1] not in behind.anywhere:
             found.add(bucket)
     nothing = BucketSum()
     for bucket in left.keys() | stored.sums.keys():
