@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Literal
 
+from audit.counts import Counts
 from audit.derived import DerivedTruth
 from audit.explain import explain, result_of
 from audit.kept import Kept
@@ -18,7 +19,7 @@ from audit.look import Look
 from audit.madeledger import MadeLedger, identity_of
 from audit.quick import Quick
 from audit.report import Report, Result, overall
-from audit.rowledger import Counts, RowLedger
+from audit.rowledger import RowLedger
 from audit.side import Finding, Side, Where
 from audit.truth import RowsTruth, Truth
 from changes.errors import Transient
@@ -104,7 +105,7 @@ async def check(
     kafka, mysql = KafkaUrl.parse(endpoints["kafka"]), MysqlUrl.parse(endpoints["mysql"])
     late: dict[str, str] = {}
     async with AsyncExitStack() as stack:
-        idle = [Marks(kafka, version) for _ in range(_AT_ONCE if depth == "deep" else 1)]
+        idle = [Marks(kafka, version) for _ in range(_AT_ONCE)]
         marks = idle[0]
         for one in idle:
             stack.callback(one.close)
@@ -117,7 +118,7 @@ async def check(
                 await opened[name].open([])
         mark = await asyncio.to_thread(marks.newest, time.monotonic() + terms.timeout)
         book = SchemaBook(kafka, version)
-        counts = Counts.of(kafka, version, book) if depth == "quick" else None
+        counts = Counts(kafka, version, book) if depth == "quick" else None
         if counts is not None:
             stack.callback(counts.close)
         audit = _Audit(topology, version, mysql, kafka, marks, book, counts, terms, tell)
@@ -246,7 +247,7 @@ class _Audit:
     ) -> Ledger:
         topic = self.topology.topic_of(targets[0])
         if not isinstance(truth, DerivedTruth):
-            return RowLedger(truth, targets, topic, self.marks, follower, counts, self.kafka)
+            return RowLedger(truth, targets, topic, follower, counts, self.kafka)
         source = Follower(self.kafka, self.version, self.topology.topic(self.version, targets[0].source))
         stack.callback(source.close)
 
@@ -255,7 +256,7 @@ class _Audit:
             identity = identity_of(truth.plan, targets, truth.source.fingerprint, ids)
             return Kept.opened(self._memory_of(truth.plan, targets), identity, time.time())
 
-        return MadeLedger(truth, targets, self.marks, source, counts.sums.at, remembered)
+        return MadeLedger(truth, targets, source, counts.at_mark, remembered)
 
     def _memory_of(self, plan: Plan, targets: Sequence[Target]) -> Path | None:
         """A file for each choice of targets: what is remembered says where each puts what."""

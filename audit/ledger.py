@@ -3,18 +3,20 @@
 `audit.rowledger` is for rows, `audit.madeledger` for what is made of them.
 """
 
-import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Set
 from dataclasses import dataclass
 from typing import Protocol
 
-from audit.sources import Marking
 from audit.tally import Behind
 from changes.key import Key
 from changes.progress import Bucket, KeyValue
 from streams.marks import Mark
 
 COUNTING = "capture is still counting what MySQL holds"
+
+CountedAt = Callable[[str, float], tuple[Mark, dict[int, Bucket]] | None]
+"""A mark between two transactions, and a table's buckets by capture's count as of then; ``None`` where there are none
+by a deadline."""
 
 
 @dataclass(frozen=True)
@@ -80,23 +82,3 @@ class Ledger(Protocol):
 
     def keep(self) -> None:
         """Remember for later audits what was read. The last that is asked of it."""
-
-
-def counted(
-    marks: Marking,
-    sums: Callable[[int, str], dict[int, Bucket] | None],
-    table: str,
-    deadline: float,
-    pause: float = 0.2,
-) -> tuple[Mark, dict[int, Bucket]] | None:
-    """A mark between two transactions with what capture counted of the table by then; ``None`` where none came in
-    time."""
-    while True:
-        mark = marks.between(deadline)
-        if mark is not None:
-            found = sums(mark.sums, table)
-            if found is not None:
-                return mark, found
-        if time.monotonic() >= deadline:
-            return None
-        time.sleep(pause)

@@ -22,15 +22,15 @@ import xxhash
 from audit.derived import DerivedTruth, decode_where
 from audit.digests import names_of
 from audit.kept import FORMAT, Kept, Row
-from audit.ledger import COUNTING, Stand, Told, counted
+from audit.ledger import COUNTING, CountedAt, Stand, Told
 from audit.made import Said
-from audit.sources import Marking, Recorded, Recording
+from audit.sources import Recorded, Recording
 from audit.tally import Behind
 from audit.truth import Lacking
 from changes.canonical import bucket_of, halves
 from changes.envelope import decode, decode_key, headers_from
 from changes.key import Key, key_of
-from changes.progress import Bucket, KeyValue, Offsets
+from changes.progress import KeyValue, Offsets
 from changes.target import Target
 from streams.enrich.derive import Plan
 
@@ -41,8 +41,8 @@ Ahead = tuple[int, int, Row]
 
 
 class MadeLedger:
-    """``truth`` is the look's; ``source`` the table's topic, followed for this alone; ``sums`` what capture counted, by
-    the end of its topic and the table; ``remembered`` opens what earlier audits remember of what is declared now."""
+    """``truth`` is the look's; ``source`` the table's topic, followed for this alone; ``remembered`` opens what earlier
+    audits remember of what is declared now."""
 
     against = "what the enriched topic says last"
 
@@ -50,14 +50,12 @@ class MadeLedger:
         self,
         truth: DerivedTruth,
         targets: Sequence[Target],
-        marks: Marking,
         source: Recording,
-        sums: Callable[[int, str], dict[int, Bucket] | None],
+        counted: CountedAt,
         remembered: Callable[[], Kept],
     ) -> None:
         self._truth, self._targets = truth, targets
-        self._marks, self._source, self._sums = marks, source, sums
-        self._remembered = remembered
+        self._source, self._counted, self._remembered = source, counted, remembered
         self._opened: Kept | None = None
         self._position = -1
         self._taken: Offsets | None = None
@@ -90,7 +88,7 @@ class MadeLedger:
 
     def _stand(self, deadline: float) -> Stand:
         kept, table = self._kept, self._truth.plan.table
-        found = counted(self._marks, self._sums, table, deadline)
+        found = self._counted(table, deadline)
         if found is None:
             raise Lacking(COUNTING)
         marked, sums = found

@@ -1,54 +1,19 @@
 """What a quick audit of a table's rows goes by: capture's own count of MySQL's rows."""
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence, Set
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterator, Sequence, Set
 
+from audit.counts import Counts
 from audit.expected import place_of
-from audit.ledger import COUNTING, Stand, Told, counted
-from audit.sources import Marking
+from audit.ledger import COUNTING, Stand, Told
 from audit.tally import Behind, State
 from audit.truth import Lacking, Truth
-from changes.canonical import Value, compiled
 from changes.envelope import Delivered, Headers, decode, decode_key, headers_from
 from changes.key import Key, key_of
 from changes.position import SNAPSHOT_ROW, unpack
 from changes.progress import KeyValue
 from changes.target import Target
-from streams.deliver.schemas import SchemaBook, UnknownSchema
 from streams.follow import Follower
 from streams.kafka import KafkaUrl, read_topic
-from streams.sumstail import SumsTail
-
-
-@dataclass
-class Counts:
-    """What capture says of a version's sums and schemas. Blocking."""
-
-    sums: SumsTail
-    book: SchemaBook
-    _hashes: dict[str, Callable[[Mapping[str, Value]], int]] = field(default_factory=dict)
-
-    @classmethod
-    def of(cls, kafka: KafkaUrl, version: str, book: SchemaBook) -> "Counts":
-        return cls(SumsTail(kafka, version), book)
-
-    def hash_of(self, table: str, fingerprint: str, row: Mapping[str, Value]) -> int | None:
-        """The row's hash by its published schema; ``None`` where values are missing or the schema is."""
-        hash_row = self._hashes.get(fingerprint)
-        if hash_row is None:
-            if not self.book.knows(table, fingerprint):
-                self.book.refresh()
-            try:
-                hash_row = self._hashes[fingerprint] = compiled(self.book.of(table, fingerprint).columns)
-            except UnknownSchema:
-                return None
-        try:
-            return hash_row(row)
-        except KeyError:
-            return None
-
-    def close(self) -> None:
-        self.sums.close()
 
 
 class RowLedger:
@@ -63,20 +28,18 @@ class RowLedger:
         truth: Truth,
         targets: Sequence[Target],
         topic: str,
-        marks: Marking,
         follower: Follower,
         counts: Counts,
         kafka: KafkaUrl,
     ) -> None:
         self._truth, self._targets, self._topic = truth, targets, topic
-        self._marks, self._follower = marks, follower
-        self._counts, self._kafka = counts, kafka
+        self._follower, self._counts, self._kafka = follower, counts, kafka
         self._table = targets[0].table
         self._seen: set[bytes] = set()
         self._behind: list[Behind] = []
 
     def stand(self, deadline: float) -> Stand:
-        found = counted(self._marks, self._counts.sums.at, self._table, deadline)
+        found = self._counts.at_mark(self._table, deadline)
         if found is None:
             raise Lacking(COUNTING)
         mark, sums = found

@@ -45,20 +45,13 @@ class QuickWorld(MadeWorld):
         with super().opening(covers) as view:
             yield view
 
-    def mark(self) -> Mark:
-        at = self.published
-        return Mark(position.snapshot(0, at), at, {(TOPIC, 0): at}, at)
-
-    def between(self, deadline: float) -> Mark | None:
+    def counted(self, table: str, deadline: float) -> tuple[Mark, dict[int, Bucket]]:
         self.tick()
-        return self.mark()
-
-    def counted(self, end: int, table: str) -> dict[int, Bucket] | None:
-        sums: dict[int, BucketSum] = {}
-        for key, (v, u) in self.state(end).items():
+        mark, sums = self.mark(), dict[int, BucketSum]()
+        for key, (v, u) in self.state(mark.covers).items():
             row = {"id": key, "v": v, "u": u}
             summed(sums, key_of(SCHEMA, row).bucket, row_hash(SCHEMA.columns, row))
-        return {bucket: (one.count, one.h1, one.h2) for bucket, one in sums.items()}
+        return mark, {bucket: (one.count, one.h1, one.h2) for bucket, one in sums.items()}
 
 
 class SummingSink(MiniSink):
@@ -157,7 +150,7 @@ def audited_quickly(world: QuickWorld, memory: Path | None = None, *, now: float
     look = Look(
         world.opening, world, MiniFollower(world), "t", sides, truth, timeout=1.0, keep=100, tell=lambda _: None
     )
-    ledger = MadeLedger(truth, MADE_TARGETS, world, source, world.counted, lambda: Kept.opened(memory, identity, now))
+    ledger = MadeLedger(truth, MADE_TARGETS, source, world.counted, lambda: Kept.opened(memory, identity, now))
     quick = Quick(look, world.opening, truth, ledger, timeout=1.0, tell=lambda _: None, pause=0.0)
 
     asyncio.run(quick.run(100))

@@ -19,6 +19,7 @@ from audit.look import Look
 from changes.canonical import bucket_of
 from changes.key import key_of
 from changes.progress import Bucket
+from streams.marks import Mark
 
 OURS = range(100, 107)
 """Keys that nobody writes."""
@@ -183,10 +184,10 @@ def test_two_audits_at_once_do_not_share_a_memory(tmp_path: Path) -> None:
 
 def test_a_count_that_nothing_explains_is_no_verdict() -> None:
     class Miscounted(QuickWorld):
-        def counted(self, end: int, table: str) -> dict[int, Bucket] | None:
-            found = super().counted(end, table) or {}
+        def counted(self, table: str, deadline: float) -> tuple[Mark, dict[int, Bucket]]:
+            mark, found = super().counted(table, deadline)
             bucket = bucket_of(key_of(MADE_SCHEMA, {"id": OURS[0]}).canonical)
-            return found | {bucket: (found[bucket][0] + 1, *found[bucket][1:])}
+            return mark, found | {bucket: (found[bucket][0] + 1, *found[bucket][1:])}
 
     world = begun(Miscounted(), 1, steps=0, ours=OURS)
     world.settle()
