@@ -115,11 +115,11 @@ def judge(
         if expected is None or place != expected.place:
             if row is not None:
                 yield place, Found("extra", (), row.position)
-        elif expected.flaw is not None:
-            yield place, Found(expected.flaw, (), None if row is None else row.position)
         elif row is None:
             if target.keep == "mirror":
-                yield place, Found("missing")
+                yield place, Found(expected.flaw or "missing")
+        elif expected.flaw is not None:
+            yield place, Found(expected.flaw, (), row.position)
         else:
             found = _flaw(target, schema, expected, row, newest)
             if found is not None:

@@ -7,18 +7,21 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from typing import Literal
 
-import msgspec
-
-from audit.compare import LastSaid, differing, explained, named
+from audit.counts import Counts
 from audit.derived import DerivedTruth
-from audit.look import Finding, Look, Side, Where
-from audit.quick import Counts, Quick
-from audit.report import LISTED, Difference, Report, Result, overall, verdict_of
+from audit.explain import explain, result_of
+from audit.kept import Kept
+from audit.ledger import Ledger
+from audit.look import Look
+from audit.madeledger import MadeLedger, identity_of
+from audit.quick import Quick
+from audit.report import Report, Result, overall
+from audit.rowledger import RowLedger
+from audit.side import Finding, Side, Where
 from audit.truth import RowsTruth, Truth
-from changes.canonical import Value
-from changes.envelope import decode, headers_from
 from changes.errors import Transient
 from changes.key import Key
 from changes.position import to_text
@@ -28,10 +31,9 @@ from changes.topology import Topology
 from sinks.contract import Sink
 from sinks.registry import SPECS
 from streams.deliver.schemas import SchemaBook, UnknownSchema
-from streams.enrich.derive import plan_of
+from streams.enrich.derive import Plan, plan_of
 from streams.follow import Follower
-from streams.kafka import KafkaUrl, record_at
-from streams.lastwords import last_words
+from streams.kafka import KafkaUrl, topic_ids
 from streams.marks import Marks
 from streams.mysql import MysqlUrl
 from streams.view import view_of
@@ -44,12 +46,14 @@ class Terms:
 
     ``timeout``: the longest wait for capture and for each lane, in seconds; one that was not there in time is not
     waited for again. ``rounds``: how often what will not hold still is looked at again. ``keep``: how many differences
-    of each target are remembered for a repair.
+    of each target are remembered for a repair. ``memory``: the folder in which quick audits remember what they have
+    read of enriched topics; ``None`` for none, then each reads them from the beginning.
     """
 
     timeout: float = 60.0
     rounds: int = 8
     keep: int = 1000
+    memory: Path | None = None
 
 
 PATIENT = Terms()
@@ -85,7 +89,7 @@ async def check(
     tell: Callable[[str], None] = lambda _: None,
 ) -> Audited:
     """Audit what is asked for; everything where nothing is said, only ``keys`` where they are given. Without
-    ``derived``, and where ``depth`` is quick, what was made of rows is left out.
+    ``derived`` what was made of rows is left out.
 
     ``tell`` gets progress for people. Raises `Transient` where MySQL or Kafka cannot be reached; a store that cannot
     be is *undecided*.
@@ -93,7 +97,7 @@ async def check(
     began = time.monotonic()
     chosen = [
         target
-        for target in (topology.every_target(version) if derived and depth == "deep" else topology.targets(version))
+        for target in (topology.every_target(version) if derived else topology.targets(version))
         if (not tables or target.source in tables)
         and (not sinks or target.sink in sinks)
         and (keys is None or target.table in keys)
@@ -101,7 +105,7 @@ async def check(
     kafka, mysql = KafkaUrl.parse(endpoints["kafka"]), MysqlUrl.parse(endpoints["mysql"])
     late: dict[str, str] = {}
     async with AsyncExitStack() as stack:
-        idle = [Marks(kafka, version) for _ in range(_AT_ONCE if depth == "deep" else 1)]
+        idle = [Marks(kafka, version) for _ in range(_AT_ONCE)]
         marks = idle[0]
         for one in idle:
             stack.callback(one.close)
@@ -114,7 +118,7 @@ async def check(
                 await opened[name].open([])
         mark = await asyncio.to_thread(marks.newest, time.monotonic() + terms.timeout)
         book = SchemaBook(kafka, version)
-        counts = Counts.of(kafka, version, book) if depth == "quick" else None
+        counts = Counts(kafka, version, book) if depth == "quick" else None
         if counts is not None:
             stack.callback(counts.close)
         audit = _Audit(topology, version, mysql, kafka, marks, book, counts, terms, tell)
@@ -137,7 +141,7 @@ async def check(
                     for side in sides:
                         side.away = late.get(side.lane.group, "")
                     found = await replace(audit, marks=own).table(sides, None if keys is None else keys[name])
-                    late.update({side.lane.group: side.away for side in sides if side.away})
+                    late.update({side.lane.group: side.away for side in sides if side.late})
                     return found, [(side, finding) for side in sides for finding in side.findings]
                 finally:
                     idle.append(own)
@@ -205,28 +209,22 @@ class _Audit:
             if not unready:
                 if keys is not None:
                     look.ask(keys)
+                    await look.again(terms.rounds)
                 elif self.counts is not None:
-                    quick = Quick(
-                        look,
-                        opening,
-                        truth,
-                        self.marks,
-                        follower,
-                        self.counts,
-                        self.kafka,
-                        timeout=terms.timeout,
-                        tell=self.tell,
-                    )
+                    ledger = self._ledger(self.counts, truth, [side.target for side in sides], follower, stack)
+                    quick = Quick(look, opening, truth, ledger, timeout=terms.timeout, tell=self.tell)
                     await quick.run(terms.rounds)
+                    await asyncio.to_thread(ledger.keep)
                 else:
                     await look.everything()
-                await look.again(terms.rounds)
+                    await look.again(terms.rounds)
             else:
                 for side in sides:
-                    side.away = side.away or unready
+                    side.give_up(unready, late=False)
             if any(side.findings for side in sides):
-                await asyncio.to_thread(self._explain, sides)
-            results = [_result(side, look) for side in sides]
+                topic = self.topology.topic_of(target)
+                await asyncio.to_thread(explain, self.kafka, topic, sides, self._schema)
+            results = [result_of(side, look) for side in sides]
         seconds = time.monotonic() - began
         rows = look.source_rows + sum(side.sink_rows for side in sides)
         rate = rows / max(seconds, 0.001)
@@ -251,6 +249,28 @@ class _Audit:
         stack.callback(truth.close)
         return truth
 
+    def _ledger(
+        self, counts: Counts, truth: Truth, targets: Sequence[Target], follower: Follower, stack: AsyncExitStack
+    ) -> Ledger:
+        topic = self.topology.topic_of(targets[0])
+        if not isinstance(truth, DerivedTruth):
+            return RowLedger(truth, targets, topic, follower, counts, self.kafka)
+        source = Follower(self.kafka, self.version, self.topology.topic(self.version, targets[0].source))
+        stack.callback(source.close)
+
+        def remembered() -> Kept:
+            ids = topic_ids(self.kafka, [source.topic, topic])
+            identity = identity_of(truth.plan, targets, truth.source.fingerprint, ids)
+            return Kept.opened(self._memory_of(truth.plan, targets), identity, time.time())
+
+        return MadeLedger(truth, targets, source, counts.at_mark, remembered)
+
+    def _memory_of(self, plan: Plan, targets: Sequence[Target]) -> Path | None:
+        """A file for each choice of targets: what is remembered says where each puts what."""
+        sinks = "-".join(dict.fromkeys(target.sink for target in targets))
+        folder = self.terms.memory
+        return None if folder is None else folder / self.version / f"{plan.published_as}.{sinks}.sqlite"
+
     def _schema(self, table: str, fingerprint: str) -> TableSchema:
         if not self.schemas.knows(table, fingerprint):
             self.schemas.refresh()
@@ -258,60 +278,3 @@ class _Audit:
             return self.schemas.of(table, fingerprint)
         except UnknownSchema as error:
             raise Transient(str(error)) from error
-
-    def _explain(self, sides: Sequence[Side]) -> None:
-        """Class the findings anew in the light of each key's last record."""
-        unknown = {
-            _kafka_key(side, finding.key.values): finding.span
-            for side in sides
-            for finding in side.findings
-            if finding.last is None and finding.found.position is not None
-        }
-        topic = self.topology.topic_of(sides[0].target)
-        words = last_words(self.kafka, topic, {key: span.ends for key, span in unknown.items()}) if unknown else {}
-        for side in sides:
-            for place, finding in enumerate(side.findings):
-                word = words.get(_kafka_key(side, finding.key.values))
-                last = finding.last or (None if word is None else LastSaid(word.position, word.deleted))
-                found = explained(finding.found, last)
-                if place < LISTED:
-                    found = replace(found, columns=found.columns or self._columns(topic, side.target, finding))
-                side.findings[place] = replace(finding, found=found)
-
-    def _columns(self, topic: str, target: Target, finding: Finding) -> tuple[str, ...]:
-        """Which columns differ from those of the last record, for a finding made by hashes alone."""
-        last, lies = finding.last, finding.lies
-        if finding.found.class_ != "altered" or last is None or lies is None:
-            return ()
-        message = record_at(self.kafka, topic, last.partition, last.offset)
-        after = decode(message.value() or b"{}").after if message is not None else None
-        if message is None or after is None:
-            return ()
-        columns = target.columns(self._schema(target.table, headers_from(message.headers()).schema))
-        return tuple(differing(columns, after, lies.row))
-
-
-def _kafka_key(side: Side, values: Sequence[Value]) -> bytes:
-    return msgspec.json.encode(dict(zip(side.target.key, values, strict=True)))
-
-
-def _result(side: Side, look: Look) -> Result:
-    undecided = look.source_rows if side.away else look.digests.undecided(side.number)
-    differences = [
-        Difference(finding.found.class_, named(side.target, finding.key.values), list(finding.found.columns))
-        for finding in side.findings[:LISTED]
-    ]
-    verdict = verdict_of(side.different, undecided, look.source_rows)
-    return Result(
-        sink=side.target.sink,
-        table=side.target.table,
-        place=side.target.place,
-        verdict="undecided" if side.away and verdict == "equal" else verdict,
-        source_rows=look.source_rows,
-        sink_rows=side.sink_rows,
-        compared=side.compared,
-        undecided=undecided,
-        different=side.different,
-        differences=differences,
-        reason=side.away or side.note,
-    )

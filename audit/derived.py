@@ -19,10 +19,11 @@ from audit.expected import place_by_key, place_of, placing_columns, values_hash
 from audit.made import Made, Said
 from audit.report import Class
 from audit.sources import Keyed, Marking, Recorded, Recording
-from audit.truth import Behind, Want
+from audit.truth import Behind, Lacking, Want
 from changes.canonical import Value
 from changes.envelope import Headers, decode_key, headers_from
 from changes.key import Key, key_of
+from changes.progress import Offsets
 from changes.schema import TableSchema
 from changes.target import Target
 from changes.topology.model import CHUNK, CHUNKS
@@ -37,7 +38,12 @@ Where = list[tuple[str, int]]
 """For each target its place, and the hash of the columns that it receives."""
 
 _encode_where = msgspec.msgpack.Encoder().encode
-_decode_where = msgspec.msgpack.Decoder(Where).decode
+decode_where = msgspec.msgpack.Decoder(Where).decode
+"""Of `Said.targets`."""
+
+Newest = tuple[int, str]
+"""The newest record of a topic: its position, and the fingerprint of its schema."""
+NOTHING: Newest = (-1, "")
 
 
 class DerivedTruth:
@@ -58,7 +64,7 @@ class DerivedTruth:
         self._schema_of = schema_of
         self._made = Made()
         self._source: TableSchema | None = None
-        self._newest = -1
+        self._newest = NOTHING
         self._schema: TableSchema | None = None
         self._started = False
         self._rows: list[tuple[bytes, bytes, bytes]] = []
@@ -72,17 +78,40 @@ class DerivedTruth:
         return self._schema
 
     @property
-    def _seen(self) -> TableSchema:
+    def source(self) -> TableSchema:
+        """Of the table, as `see` was told."""
         if self._source is None:
             raise RuntimeError("nothing was seen yet")
         return self._source
+
+    @property
+    def plan(self) -> Plan:
+        return self._plan
+
+    @property
+    def newest(self) -> Newest:
+        """Of the records that were read so far."""
+        return self._newest
+
+    @property
+    def ends(self) -> Offsets:
+        """How far the topic has been read."""
+        return {(self._topic.topic, part): end for part, end in self._topic.span.ends.items()}
+
+    def go_on(self, made: Made, ends: Offsets, newest: Newest) -> None:
+        """Take over what ``made`` has of the topic's records before ``ends``, of which ``newest`` is the newest."""
+        if made is not self._made:
+            self._made.close()
+        self._made, self._newest, self._started = made, newest, True
+        self._schema = self._schema_of(self._plan.published_as, newest[1]) if newest != NOTHING else None
+        self._topic.start(ends)
 
     def see(self, schema: TableSchema) -> None:
         self._source = schema
 
     def take(self, row: Mapping[str, Value]) -> Iterable[Want]:
-        key = key_of(self._seen, row)
-        self._rows.append((key.canonical, names_of(key.values), self._basis(row)))
+        key = key_of(self.source, row)
+        self._rows.append((key.canonical, names_of(key.values), self.basis(row)))
         if len(self._rows) >= _BATCH:
             self._flush()
         return ()
@@ -91,7 +120,7 @@ class DerivedTruth:
         self._made.read(self._rows)
         self._rows = []
 
-    def _basis(self, row: Mapping[str, Value]) -> bytes:
+    def basis(self, row: Mapping[str, Value]) -> bytes:
         """Of what should be made of a row now."""
         return basis(self._plan.input_hash(row), [row.get(name) for name in self._plan.carry])
 
@@ -103,13 +132,13 @@ class DerivedTruth:
         if not self._started:
             self._topic.start({})
             self._started = True
-        self._made.say(self._records())
+        self._made.say(self.records())
         if self._schema is None:
-            raise Behind(f"nothing was made by `{self._plan.name}` yet, or enrichment has not said what it looks like")
-        name = self._topic.topic
-        return Mark(mark.position, mark.covers, {(name, part): end for part, end in self._topic.span.ends.items()})
+            raise Lacking(f"nothing was made by `{self._plan.name}` yet, or enrichment has not said what it looks like")
+        return Mark(mark.position, mark.covers, self.ends)
 
-    def _records(self) -> Iterator[Said]:
+    def records(self) -> Iterator[Said]:
+        """The records that came since they were last asked for; whoever asks has them said to `go_on`'s ``made``."""
         for message in self._topic.drain():
             yield self._said(message)
 
@@ -118,7 +147,7 @@ class DerivedTruth:
         reader = self._reader_of(headers)
         names = decode_key(message.key() or b"")
         key = key_of(reader.schema, names)
-        row = key_of(self._seen, names)
+        row = key_of(self.source, names)
         said = Said(
             key.canonical,
             row.canonical,
@@ -154,25 +183,25 @@ class DerivedTruth:
         if found is None:
             schema = self._schema_of(self._plan.published_as, headers.schema)
             found = self._readers[headers.schema] = _Reader(schema, self._targets, self._plan.carry)
-        if headers.position > self._newest:
-            self._newest, self._schema = headers.position, found.schema
+        if headers.position > self._newest[0]:
+            self._newest, self._schema = (headers.position, headers.schema), found.schema
         return found
 
     def rest(self) -> Iterator[Want]:
         for said, standing, wanted in self._made.pairs():
             flaw = self._flaw(said, standing, wanted)
-            plans = zip(_decode_where(said.targets), self._mappings, strict=True)
+            plans = zip(decode_where(said.targets), self._mappings, strict=True)
             for number, ((place, values), mapping) in enumerate(plans):
                 sign = NEVER if flaw else digest(values, said.whole or 0, mapping, said.generation)
                 yield number, said.key, to_bytes(place), sign, said.names
         for _, names in self._made.without():
-            key = self._first_key(msgspec.json.decode(names))
+            key = self.first_key(msgspec.json.decode(names))
             for number, target in enumerate(self._targets):
                 place = place_by_key(target, list(map(plain, key.values)))
                 yield number, key.canonical, to_bytes(place), NEVER, names_of(key.values)
         self._made.forget_rows()
 
-    def _first_key(self, values: Sequence[Value]) -> Key:
+    def first_key(self, values: Sequence[Value]) -> Key:
         """The key of what is made of a row at the least."""
         names = dict(zip(self._plan.key, values, strict=True))
         return key_of(self.schema, {**names, CHUNK: 0} if self._plan.chunked else names)
@@ -186,25 +215,25 @@ class DerivedTruth:
 
     def changed(self, messages: Iterable[Keyed]) -> Iterator[tuple[bytes, bytes]]:
         for message in messages:
-            key = key_of(self._seen, decode_key(message.key() or b""))
+            key = key_of(self.source, decode_key(message.key() or b""))
             yield key.canonical, names_of(key.values)
             yield from self._made.of_row(key.canonical)
-        again = list(self._records())
+        again = list(self.records())
         self._made.say(again)
         yield from ((said.key, said.names) for said in again)
 
     def row_key(self, key: Key) -> Key:
-        return key_of(self._seen, dict(zip(self._plan.key, key.values, strict=False)))
+        return key_of(self.source, dict(zip(self._plan.key, key.values, strict=False)))
 
     def expected(self, number: int, key: Key, row: Mapping[str, Value] | None) -> Expected | None:
         said, standing = self._made.of(key.canonical) or (None, 0)
         if said is None or said.whole is None:
-            if row is None or key != self._first_key([row[name] for name in self._plan.key]):
+            if row is None or key != self.first_key([row[name] for name in self._plan.key]):
                 return None
             place = place_by_key(self._targets[number], list(map(plain, key.values)))
             return Expected(place, None, 0, 0, flaw="missing")
-        flaw = self._flaw(said, standing, None if row is None else self._basis(row))
-        place, values = _decode_where(said.targets)[number]
+        flaw = self._flaw(said, standing, None if row is None else self.basis(row))
+        place, values = decode_where(said.targets)[number]
         return Expected(place, None, values, said.whole, said.generation, flaw)
 
     def last(self, key: Key) -> LastSaid | None:

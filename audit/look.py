@@ -16,70 +16,25 @@ as whole rows, by the same three steps; a key is done as soon as one of its look
 import asyncio
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 
-from audit.compare import Expected, Found, LastSaid, judge, plain, suspects
+from audit.compare import Expected, judge, plain, suspects
 from audit.compare import digest as digest_of
 from audit.digests import Again, Digests, names_of, to_bytes
 from audit.expected import place_by_key
+from audit.side import Finding, Side, Where
 from audit.sources import Following, Marking, Opening, Viewed
-from audit.truth import Behind, Truth, Want
+from audit.truth import Behind, Lacking, Truth, Want
 from changes.canonical import Value, compiled
 from changes.errors import Rejected, Transient
 from changes.key import Key, key_of
 from changes.record import StoredRow
 from changes.schema import TableSchema
-from changes.target import Target
-from sinks.contract import Sink
-from streams.follow import Span
 from streams.marks import Mark
-from streams.watch import LaneId
 
 PORTION = 1000
 """Keys that are read again at once: few, so that few of them change meanwhile."""
 _BATCH = 1000
 _TELL_EVERY = 2.0
-
-
-Where = tuple[str, str]
-"""A target: its sink and its name."""
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One difference, with what is needed to explain and to mend it.
-
-    ``lies`` is the stored row, ``None`` where nothing is stored; ``beyond`` says that it stands under a position which
-    history had not reached. ``span`` is how far the topic had been read when it was decided; ``last`` is the key's last
-    record by then, where the look knew it.
-    """
-
-    key: Key
-    place: str
-    found: Found
-    lies: StoredRow | None
-    span: Span
-    beyond: bool = False
-    last: LastSaid | None = None
-
-
-@dataclass
-class Side:
-    """One target under audit. ``away`` says why its store cannot be read, where it cannot; ``note`` what else is to be
-    known of the verdict."""
-
-    number: int
-    target: Target
-    sink: Sink
-    lane: LaneId
-    away: str = ""
-    note: str = ""
-    sink_rows: int = 0
-    compared: int = 0
-    different: int = 0
-    findings: list[Finding] = field(default_factory=list)
-    opening: asyncio.Lock = field(default_factory=asyncio.Lock)
-    """Of the sink: looks side by side share it, and open it one after the other."""
 
 
 class Look:
@@ -158,9 +113,13 @@ class Look:
         try:
             return await asyncio.to_thread(settle)
         except Behind as behind:
-            for side in self.sides:
-                side.away = side.away or str(behind)
+            self.give_up(self.sides, behind)
             return None
+
+    def give_up(self, sides: Sequence[Side], behind: Behind) -> None:
+        """What these need did not come in time."""
+        for side in sides:
+            side.give_up(behind, late=not isinstance(behind, Lacking))
 
     async def ready(self, side: Side, mark: Mark | None) -> bool:
         """Whether the side's lane has passed the mark and its store is open."""
@@ -168,7 +127,7 @@ class Look:
             return False
         left = await asyncio.to_thread(self._marks.passed, side.lane, mark, self._deadline())
         if left:
-            side.away = f"{side.lane.group} has {left} records to go"
+            side.give_up(f"{side.lane.group} has {left} records to go")
             return False
         try:
             if side.number not in self._opened:
@@ -176,7 +135,7 @@ class Look:
                     await side.sink.open([(side.target, self._truth.schema)])
                 self._opened.add(side.number)
         except Transient as error:
-            side.away = str(error)
+            side.give_up(error)
         return not side.away
 
     def _changed(self) -> Iterator[tuple[bytes, bytes]]:
@@ -204,7 +163,7 @@ class Look:
         try:
             await self._digest_store(side, self._truth.schema)
         except Transient as error:
-            side.away = str(error)
+            side.give_up(error)
             return
         newest = (await asyncio.to_thread(self._marks.newest, self._deadline())).position
 
@@ -266,7 +225,7 @@ class Look:
                 try:
                     seen[side.number] = await _read(side, self._truth.schema, portion, expected[side.number])
                 except (Transient, Rejected) as error:
-                    side.away = str(error)
+                    side.give_up(error)
         newest = (await asyncio.to_thread(self._marks.newest, self._deadline())).position
         changed = {key for key, _ in await asyncio.to_thread(lambda: list(self._changed()))}
         self._decide([one for one in portion if one.key not in changed], expected, seen, newest)

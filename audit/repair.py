@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from audit.compare import plain
 from audit.deep import PATIENT, Audited, Terms, check
 from audit.expected import place_of, placing_columns
-from audit.look import Finding, Side, Where
 from audit.report import Report, Verdict
+from audit.side import Finding, Side, Where
 from changes.errors import Transient
 from changes.key import Key
 from changes.position import to_text

@@ -33,12 +33,14 @@ class Behind:
 
     ``had`` is where rows lay at the mark that changed since, with their hashes; ``touched`` every spot that such a
     record names. A spot stands in both under an empty key too, for stores whose place alone says which row it is.
-    ``unsure`` are buckets with rows whose hash at the mark is not known.
+    ``anywhere`` are keys that such records name without saying every place that they were taken from. ``unsure`` are
+    buckets with rows whose hash at the mark is not known.
     """
 
     target: Target
     had: dict[Spot, int] = field(default_factory=dict)
     touched: set[Spot] = field(default_factory=set)
+    anywhere: set[bytes] = field(default_factory=set)
     unsure: set[int] = field(default_factory=set)
 
     def first(self, key: bytes, state: State | None) -> None:
@@ -49,12 +51,18 @@ class Behind:
         if state.hash is None:
             self.unsure.add(bucket_of(key))
         else:
-            place = place_of(self.target, state.row)
-            self.had[place, key] = self.had[place, b""] = state.hash
+            self.lay(key, place_of(self.target, state.row), state.hash)
 
     def named(self, key: bytes, row: Mapping[str, Value]) -> None:
         """A record names this row, as it was or as it is."""
-        place = place_of(self.target, row)
+        self.touch(key, place_of(self.target, row))
+
+    def lay(self, key: bytes, place: str, hash_: int) -> None:
+        """There the row lay at the mark, and has changed since."""
+        self.had[place, key] = self.had[place, b""] = hash_
+
+    def touch(self, key: bytes, place: str) -> None:
+        """A record puts the row there, or takes it from there."""
         self.touched |= {(place, key), (place, b"")}
 
 
@@ -76,7 +84,7 @@ def tally(source: Mapping[int, Bucket], stored: StoredSums, behind: Behind) -> T
             rows += 1
             high, low = halves(hash_)
             left[bucket] = left.get(bucket, BucketSum()) + BucketSum(-1, -high, -low)
-        elif spot not in behind.touched:
+        elif spot not in behind.touched and spot[1] not in behind.anywhere:
             found.add(bucket)
     nothing = BucketSum()
     for bucket in left.keys() | stored.sums.keys():

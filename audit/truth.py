@@ -22,6 +22,10 @@ class Behind(Exception):
     """Something that the look has to wait for did not come in time; the text says what."""
 
 
+class Lacking(Behind):
+    """Something is not there of this one table, whatever others wait for."""
+
+
 class Truth(Protocol):
     """One for each look. Blocking, and for one thread at a time."""
 

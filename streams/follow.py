@@ -46,13 +46,14 @@ class Follower:
         return self._topic
 
     def start(self, ends: Offsets) -> None:
-        """Go on from ``ends``, from the beginning where they do not name a partition."""
+        """Go on from ``ends``, from the beginning where they do not name a partition; from where the topic ends where
+        that is before them: it has lost what was there."""
         with _translated(self._topic):
             metadata = self._consumer.list_topics(self._topic, timeout=OPERATION_SECONDS).topics[self._topic]
             self._at = {}
             for partition in sorted(metadata.partitions):
-                low, _ = self._watermarks(partition)
-                self._at[partition] = max(low, ends.get((self._topic, partition), 0))
+                low, high = self._watermarks(partition)
+                self._at[partition] = max(low, min(high, ends.get((self._topic, partition), 0)))
             self._consumer.assign([TopicPartition(self._topic, part, at) for part, at in self._at.items()])
 
     def drain(self) -> Iterator[Message]:

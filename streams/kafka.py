@@ -1,12 +1,12 @@
 """Kafka as this project uses it: where it is, which topics it has, and topics read from end to end."""
 
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicCollection, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
 
 from changes.errors import Misconfigured, Transient
@@ -119,6 +119,19 @@ def ensure_topics(url: KafkaUrl, specs: list[TopicSpec], *, replicas: int = 1) -
             if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
                 raise classified(error.args[0], f"creating topic `{name}`") from error
     return [spec.name for spec in missing]
+
+
+def topic_ids(url: KafkaUrl, topics: Sequence[str]) -> list[str]:
+    """The ids that the broker gave these topics when they were created: another of the same name has another.
+
+    Raises `Transient` where the broker cannot be reached.
+    """
+    admin = AdminClient(url.config())  # answers come only for as long as it lives
+    found = admin.describe_topics(TopicCollection([*topics]))
+    try:
+        return [str(found[topic].result(OPERATION_SECONDS).topic_id) for topic in topics]
+    except KafkaException as error:
+        raise classified(error.args[0], "asking for the ids of topics") from error
 
 
 def read_topic(

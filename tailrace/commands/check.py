@@ -1,6 +1,7 @@
 """``tailrace check``: are the stores equal to MySQL?"""
 
 import asyncio
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
@@ -30,6 +31,7 @@ from tailrace.commands.common import (
 )
 from tailrace.declared import read_topology
 from tailrace.endpoints import endpoints_of
+from tailrace.stack.places import cache_folder
 
 EXIT: Mapping[Verdict, int] = {"equal": OK, "different": INCONSISTENT, "undecided": UNDECIDED}
 
@@ -60,7 +62,12 @@ def check(
     dry_run: bool,
     as_json: bool,
 ) -> None:
-    """Compare every store with MySQL, while writes go on. Quick leaves out what was made of rows."""
+    """Compare every store with MySQL, while writes go on: rows, and what was made of them.
+
+    --quick compares counts and sums of the hashes that stores keep beside values; what was made is also held against
+    the rows that it was made from. A value that somebody edited in a store and left its hash alone only --deep sees,
+    which reads MySQL and every store whole.
+    """
     topology = read_topology(topics)
     chosen = one_version(topology, version)
     for table in tables:
@@ -68,7 +75,7 @@ def check(
             raise click.UsageError(f"table `{table}` is not declared in {topics}")
     known_sinks(topology, chosen, sinks)
     endpoints = endpoints_of(topology, chosen)
-    terms = Terms(timeout=timeout, keep=max(cap, LISTED))
+    terms = Terms(timeout=timeout, keep=max(cap, LISTED), memory=cache_folder(os.environ) / "audit")
     audited = asyncio.run(
         deep_check(
             topology,

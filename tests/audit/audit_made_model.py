@@ -5,12 +5,14 @@ Enrichment lags behind the topic as the lanes lag behind enrichment, and says no
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import msgspec
 from audit_model import KEYS, SCHEMA, TOPIC, MiniSink, World, looked
 
 from audit.derived import DerivedTruth
-from audit.look import Look, Side
+from audit.look import Look
+from audit.side import Side
 from changes import position
 from changes.canonical import Value, row_hash
 from changes.envelope import Headers
@@ -83,10 +85,12 @@ class MiniRecord:
 
 @dataclass
 class MadeWorld(World):
-    """The stores hold what was made. ``read`` is how much of the topic enrichment has read."""
+    """The stores hold what was made, and where a row lay that is there no more. ``read`` is how much of the topic
+    enrichment has read."""
 
     read: int = 0
     said: list[MiniRecord] = field(default_factory=list)
+    buried: list[dict[tuple[str, int], int]] = field(default_factory=lambda: [{}, {}])
     pace: list[int] = field(default_factory=lambda: [1] * 6)
 
     def last(self, key: int) -> tuple[int, int] | None:
@@ -105,6 +109,7 @@ class MadeWorld(World):
             record, held, one = self.said[at], self.stores[store], MADE_TARGETS[store]
             for place in [place for place, key in held if key == record.id]:
                 held.pop((place, record.id))
+                self.buried[store][place, record.id] = record.at
             if record.row is not None:
                 new = kept(one, record.id, record.row, record.at)
                 held[new.place, record.id] = new
@@ -173,11 +178,18 @@ def audited_made(world: MadeWorld, *, rounds: int = 100) -> Look:
     return looked(world, sides, truth, rounds)
 
 
+W = TypeVar("W", bound=MadeWorld)
+
+
 def made_world(seed: int, *, steps: int, ours: range) -> MadeWorld:
     """A world whose enrichment and lanes may be anywhere behind its history when the audit begins."""
-    world = MadeWorld()
+    return begun(MadeWorld(), seed, steps=steps, ours=ours)
+
+
+def begun(world: W, seed: int, *, steps: int, ours: range) -> W:
+    """This empty world, with rows in it, at some moment."""
     world.rng.seed(seed)
-    for key in (*ours, *range(KEYS)):
+    for key in (*ours, *range(KEYS - 1)):  # the last one comes later
         world.commit(key, (key, 1))
     world.settle()
     world.steps = steps

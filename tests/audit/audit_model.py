@@ -4,14 +4,15 @@ Time goes on between any two calls of an audit, in random steps: that is what an
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from random import Random
 
 import msgspec
 
-from audit.look import Look, Side
+from audit.look import Look
+from audit.side import Side
 from audit.truth import RowsTruth, Truth
 from changes import position
 from changes.canonical import Value, row_hash
@@ -216,12 +217,14 @@ class MiniSink:
         if self._away:
             raise Transient("the store is away")
 
-    async def rows(self, target: Target, schema: TableSchema) -> AsyncIterator[StoredRow]:
+    async def rows(
+        self, target: Target, schema: TableSchema, buckets: Collection[int] | None = None
+    ) -> AsyncIterator[StoredRow]:
         seen = list(self._world.stores[self._number])
         for identity in seen:  # no snapshot: rows come and go while they are read
             self._world.tick()
             row = self._world.stores[self._number].get(identity)
-            if row is not None:
+            if row is not None and (buckets is None or row.key.bucket in buckets):
                 yield row
 
     async def read(

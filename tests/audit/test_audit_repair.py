@@ -7,9 +7,9 @@ import pytest
 from audit_model import TARGETS, TOPIC, MiniSink, World, stored
 
 from audit.compare import Found
-from audit.look import Finding, Side
 from audit.repair import Plan, hint_of, placing_columns, planned, verdict_behind
 from audit.report import Report, Result, Verdict
+from audit.side import Finding, Side
 from audit.trace import read_key
 from changes.errors import Misconfigured
 from changes.position import to_text

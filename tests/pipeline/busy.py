@@ -12,7 +12,7 @@ import asyncpg
 import redis
 from line import Line, line
 
-from audit.deep import Audited, check
+from audit.deep import Audited, Terms, check
 from audit.repair import Plan, planned, repair
 from audit.report import Report
 from sinks.sql.sqlite.files import path_of
@@ -34,9 +34,13 @@ class Busy:
         self.line.settle()
         self.traffic.resume()
 
-    def audit(self, *tables: str, depth: Literal["quick", "deep"] = "deep") -> Audited:
-        one, derived = self.line, self.line.enriched
-        return asyncio.run(check(one.topology, one.version, one.endpoints, tables=tables, derived=derived, depth=depth))
+    def audit(self, *tables: str, depth: Literal["quick", "deep"] = "deep", memory: Path | None = None) -> Audited:
+        """``memory`` is where quick audits remember what they have read."""
+        one, terms = self.line, Terms(memory=memory)
+        audit = check(
+            one.topology, one.version, one.endpoints, tables=tables, derived=one.enriched, depth=depth, terms=terms
+        )
+        return asyncio.run(audit)
 
     def planned(self, audited: Audited) -> Plan:
         different = sum(result.different for result in audited.report.results)
