@@ -62,13 +62,13 @@ class Marks:
         return self._until(lambda record: record.requests > offset, deadline)
 
     def filled(self, table: str, deadline: float) -> bool:
-        """Whether the table's first fill has ended."""
+        """Whether the table's fill has ended, as of now: an older record may be from before it was filled anew."""
 
         def done(_: Positions) -> bool:
             state = self.fills.get(table)
             return state is not None and state.state == "done"
 
-        return self._until(done, deadline) is not None
+        return self._until(done, deadline, drain=True) is not None
 
     def passed(self, lane: LaneId, mark: Mark, deadline: float) -> int:
         """How many offsets of its topics the lane has yet to pass: 0 as soon as it has passed all."""
