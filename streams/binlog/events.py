@@ -226,6 +226,8 @@ def payload(data: bytes) -> Iterator[bytes]:
         left -= length
         if length < HEADER or left < 0:
             raise ValueError(f"an event inside a compressed transaction has {length} bytes")
+        if head[4] == PAYLOAD:
+            raise ValueError("a compressed transaction is inside another")
         event = head + _next(source, length - HEADER)
         if len(event) < length:
             raise ValueError("an event inside a compressed transaction is cut off")

@@ -183,6 +183,8 @@ def parse_table_map(data: bytes, at: int, collations: Collations) -> TableMap:
         raise Misconfigured(
             f"the binlog names no columns of `{database}`.`{table}`: SET PERSIST binlog_row_metadata = 'FULL'"
         )
+    if len({raw.name for raw in raws}) < len(raws):
+        raise ValueError(f"two columns of `{table}` have one name")
     columns, forms = zip(*(_column(raw, collations) for raw in raws), strict=True)
     return TableMap(table_id, database, table, TableSchema(database, table, columns, ()), forms)
 
@@ -332,6 +334,7 @@ def _column(raw: _Raw, collations: Collations) -> tuple[Column, values.Form]:
     if build is None:
         raise Misconfigured(f"column `{raw.name}` has the binlog type {raw.real}, which is not supported")
     type_, form = build(raw, collations)
+    values.checked(form)
     kind = Kind.BOOLEAN if type_ == "bit(1)" else kind_of(type_)
     return Column(raw.name, kind, type_, raw.nullable), form
 

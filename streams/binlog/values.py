@@ -232,3 +232,18 @@ def time(digits: int) -> Reader:
         return f"{sign}{_clock(clock >> 12 & 0x3FF, clock, 838)}{_fraction(packed & mask, digits)}Z", at + size
 
     return read
+
+
+def checked(form: Form) -> Form:
+    """``form``; raises `ValueError` where it has sizes that no column has."""
+    build, *sizes = form
+    most = {bit: 64, time: 6, datetime: 6, timestamp: 6, text: 4, blob: 4, json: 4, enum: 8, set_: 8}.get(build)
+    least = 0 if build in {time, datetime, timestamp} else 1
+    fits = most is None or least <= sizes[0] <= most
+    if build is floating:
+        fits = sizes[0] in {4, 8}
+    elif build is decimal:
+        fits = sizes[0] > 0 and decimal_size(*sizes) > 0
+    if not fits:
+        raise ValueError(f"there is no column of {build.__name__.rstrip('_')} {sizes[:2]}")
+    return form

@@ -3,8 +3,12 @@
 import signal
 import sys
 import threading
+import time
 from typing import Any
 
+from confluent_kafka import KafkaException
+
+from changes.errors import Transient
 from changes.topology import Topology, load
 from streams.capture.capture import Capture
 from streams.kafka import KafkaUrl
@@ -30,7 +34,12 @@ def main() -> None:
         stop.set()
 
     signal.signal(signal.SIGTERM, ended)
-    Capture(topology(version, database), version, MysqlUrl.parse(mysql), KafkaUrl.parse(kafka), stop).run()
+    while not stop.is_set():
+        try:
+            Capture(topology(version, database), version, MysqlUrl.parse(mysql), KafkaUrl.parse(kafka), stop).run()
+        except (Transient, KafkaException) as error:  # whoever supervises it starts it again
+            print(error, file=sys.stderr)
+            time.sleep(1)
 
 
 if __name__ == "__main__":

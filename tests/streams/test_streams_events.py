@@ -97,6 +97,11 @@ def test_a_frame_that_does_not_tell_its_size_is_unfolded_too() -> None:
     assert list(events.payload(compressed(body, 0, len(inner)))) == [inner]
 
 
+def test_a_compressed_transaction_inside_another_is_refused() -> None:
+    with pytest.raises(ValueError, match="inside another"):
+        list(events.payload(compressed(compressed(b"", 255), 255)))
+
+
 def test_an_unknown_compression_is_refused() -> None:
     with pytest.raises(Misconfigured, match="compressed by method 7, which is not known"):
         list(events.payload(compressed(b"", 7)))

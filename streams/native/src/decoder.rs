@@ -199,6 +199,9 @@ impl Decoder {
 
     fn handle(&mut self, event: &[u8], now_ms: u64, inner: bool) -> Result<Outcome> {
         let head = events::header(event)?;
+        if inner && head.type_ == events::PAYLOAD {
+            return broken("a compressed transaction is inside another");
+        }
         if self.event(event, &head, now_ms)? == Outcome::Ask {
             self.question = Some(Question { event: event.to_vec(), inner });
             return Ok(Outcome::Ask);
