@@ -32,7 +32,6 @@ BOTH = [
     ("binlog_expire_logs_seconds", "3600", "SET PERSIST binlog_expire_logs_seconds = 604800"),
 ]
 OF_MYSQL = [
-    ("binlog_row_value_options", "'PARTIAL_JSON'", "SET PERSIST binlog_row_value_options = ''"),
     ("binlog_order_commits", "OFF", "SET PERSIST binlog_order_commits = ON"),
     ("server_id", "0", "SET PERSIST server_id = 1"),
 ]
