@@ -60,7 +60,6 @@ class Capture:
         self._mysql = mysql
         self._kafka = kafka
         self._stop = stop
-        self._database = topology.database(version)
         self._native = native_module()
         self._journal = Journal(kafka, version, self._native)
         self._published: dict[str, TableSchema] = {}
