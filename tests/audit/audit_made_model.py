@@ -197,3 +197,28 @@ def begun(world: W, seed: int, *, steps: int, ours: range) -> W:
     for _ in range(world.rng.randrange(30)):
         world.tick()
     return world
+
+
+def identity_of(world: MadeWorld, store: int, key: int) -> tuple[str, int]:
+    """Where a store holds the one row of a key."""
+    (identity,) = [identity for identity in world.stores[store] if identity[1] == key]
+    return identity
+
+
+def spoilt(world: MadeWorld, store: int, what: str, key: int) -> tuple[int, str] | None:
+    """Spoil one stored row in a way that every audit sees; the id and class that it must find. ``None`` for what is no
+    such way: nothing is done then."""
+    held, one = world.stores[store], MADE_TARGETS[store]
+    identity = identity_of(world, store, key)
+    if what == "missing":
+        del held[identity]
+        return key, "missing"
+    if what in {"extra", "misplaced"}:
+        other = key if what == "misplaced" else key + 1000
+        new = kept(one, other, (1, 2), 1)
+        held[new.place, other] = new
+        return other, "stale" if one.sink == "postgres" and what == "misplaced" else "extra"
+    if what == "beyond":
+        held[identity] = msgspec.structs.replace(held[identity], position=1 << 62)
+        return key, "impossible position"
+    return None

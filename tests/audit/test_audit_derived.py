@@ -5,7 +5,15 @@ from dataclasses import replace
 
 import msgspec
 import pytest
-from audit_made_model import GENERATION, MADE_TARGETS, MadeWorld, MiniRecord, audited_made, kept, made_world
+from audit_made_model import (
+    GENERATION,
+    MadeWorld,
+    MiniRecord,
+    audited_made,
+    identity_of,
+    made_world,
+    spoilt,
+)
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -29,20 +37,11 @@ IN_STORE = ("missing", "altered", "swapped", "extra", "misplaced", "wrong genera
 
 def tamper(world: MadeWorld, store: int, what: str, key: int) -> tuple[int, str]:
     """Spoil one stored row that nobody writes; the id and class that an audit must find."""
-    held, one = world.stores[store], MADE_TARGETS[store]
-    (identity,) = [identity for identity in held if identity[1] == key]
+    found = spoilt(world, store, what, key)
+    if found is not None:
+        return found
+    held, identity = world.stores[store], identity_of(world, store, key)
     row = held[identity]
-    if what == "missing":
-        del held[identity]
-        return key, "missing"
-    if what in {"extra", "misplaced"}:
-        other = key if what == "misplaced" else key + 1000
-        new = kept(one, other, (1, 2), 1)
-        held[new.place, other] = new
-        return other, "stale" if one.sink == "postgres" and what == "misplaced" else "extra"
-    if what == "beyond":
-        held[identity] = msgspec.structs.replace(row, position=1 << 62)
-        return key, "impossible position"
     changed = {
         "altered": msgspec.structs.replace(row, row=dict(row.row) | {"m": [float(key), 0.25]}),
         "swapped": msgspec.structs.replace(row, row=dict(row.row) | {"m": [float(key + 1), 0.5]}),

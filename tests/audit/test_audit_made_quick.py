@@ -6,9 +6,8 @@ from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
-import msgspec
 import pytest
-from audit_made_model import GENERATION, MADE_SCHEMA, MADE_TARGETS, MiniRecord, begun, kept
+from audit_made_model import GENERATION, MADE_SCHEMA, MADE_TARGETS, MiniRecord, begun, identity_of, kept, spoilt
 from audit_quick_model import QuickWorld, audited_quickly
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -60,21 +59,12 @@ IN_STORE = ("missing", "altered", "older", "extra", "misplaced", "beyond")
 
 def tamper(world: QuickWorld, store: int, what: str, key: int) -> tuple[int, str]:
     """Spoil one stored row that nobody writes, so that sums show it; the id and class that an audit must find."""
-    held, one = world.stores[store], MADE_TARGETS[store]
-    (identity,) = [identity for identity in held if identity[1] == key]
+    found = spoilt(world, store, what, key)
+    if found is not None:
+        return found
+    held, identity = world.stores[store], identity_of(world, store, key)
     row = held[identity]
-    if what == "missing":
-        del held[identity]
-        return key, "missing"
-    if what in {"extra", "misplaced"}:
-        other = key if what == "misplaced" else key + 1000
-        new = kept(one, other, (1, 2), 1)
-        held[new.place, other] = new
-        return other, "stale" if one.sink == "postgres" and what == "misplaced" else "extra"
-    if what == "beyond":
-        held[identity] = msgspec.structs.replace(row, position=1 << 62)
-        return key, "impossible position"
-    other_row = kept(one, key, (key + 500, 1), row.position if what == "altered" else 1)
+    other_row = kept(MADE_TARGETS[store], key, (key + 500, 1), row.position if what == "altered" else 1)
     held[identity] = other_row
     return key, "altered" if what == "altered" else "stale"
 

@@ -5,13 +5,13 @@ from typing import Any, Protocol
 
 import pytest
 from streams_every import EVERY
+from streams_logged import sent
 from streams_readers import NATIVE, Outcome, World, cut, topology
 
 from changes.gtid import MysqlGtids
 from changes.progress import Partial
 from streams.binlog import events
 from streams.binlog.charsets import Collations
-from streams.binlog.connection import BinlogConnection
 from streams.binlog.packets import Packets
 from streams.capture.batch import Limits
 from streams.capture.snapshot import binlog_end
@@ -66,28 +66,9 @@ def logged(stack: Running) -> Iterator[tuple[str, bytes, Collations]]:
             start = str((cursor.fetchone() or ("",))[0]).replace("\n", "")
             cursor.execute("SET sql_mode = '', time_zone = '+00:00'")
             work(cursor)
-            yield start, sent(root, start, *binlog_end(cursor)), collations_of(connection)
+            yield start, sent(root, MysqlGtids(start), *binlog_end(cursor)), collations_of(connection)
         finally:
             cursor.execute(f"DROP DATABASE {DATABASE}")
-
-
-def sent(root: MysqlUrl, start: str, file: str, offset: int) -> bytes:
-    """What the server sends up to ``offset`` of ``file``."""
-    connection = BinlogConnection(root, MysqlGtids(start), server_id=0x7E570002)
-    raw, packets, reached = b"", Packets(), ""
-    try:
-        for chunk in connection.chunks():
-            raw += bytes(chunk)
-            for packet in packets.feed(chunk):
-                event = events.without_checksum(packet[1:])
-                head = events.header(event)
-                if head.type == events.ROTATE:
-                    reached = events.rotate(event)[0]
-                if reached == file and head.end >= offset:
-                    return raw
-    finally:
-        connection.close()
-    raise AssertionError("the binlog ended")
 
 
 def both(logged: tuple[str, bytes, Collations], size: int, **more: Any) -> tuple[Outcome, Outcome]:
