@@ -115,13 +115,13 @@ class Kafka(Server):
         fetched(
             self.host,
             FOLDER,
-            lambda folder: maven.jars(self.host, "kafka.pom.xml", folder),
+            lambda folder: maven.jars(self.host, "kafka", folder),
             what="Kafka 4.3 (55 MB)",
             megabytes=250,
         )
 
     def _java(self, *options: str) -> list[str]:
-        logging = f"-Dlog4j2.configurationFile={maven.FILES / 'kafka.log4j2.properties'}"
+        logging = f"-Dlog4j2.configurationFile={maven.FILES / 'kafka' / 'log4j2.properties'}"
         quiet = ("-XX:-UsePerfData", "--sun-misc-unsafe-memory-access=allow", "-Djava.awt.headless=true")
         words = [str(maven.java()), *options, *quiet, logging]
         return [*words, "-cp", f"{self.host.cache / FOLDER}/*"]
