@@ -5,6 +5,7 @@ from collections.abc import Mapping
 
 from changes.errors import Misconfigured
 from changes.topology import Topology
+from sinks.registry import SPECS
 from tailrace.stack.endpoints import VARIABLES
 from tailrace.stack.places import stack_folder
 from tailrace.stack.stack import Stack
@@ -14,9 +15,10 @@ LOCAL_STACKS = ["default", "demo"]
 
 
 def endpoints_of(topology: Topology, version: str, environ: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """URLs by endpoint name. Raises `Misconfigured` that names every variable that is missing."""
+    """URLs by endpoint name, of what is declared. Raises `Misconfigured` that names every variable that is missing."""
     prefix = topology.prefix(version)
-    found = {kind: environ.get(prefix + name, "") for kind, name in VARIABLES.items()}
+    wanted = {"mysql", "kafka", *(SPECS[target.sink].endpoint for target in topology.every_target(version))}
+    found = {kind: environ.get(prefix + name, "") for kind, name in VARIABLES.items() if kind in wanted}
     if not all(found.values()):
         names = [environ["TAILRACE_STACK"]] if "TAILRACE_STACK" in environ else LOCAL_STACKS
         running = next((view for name in names if (view := Stack.running(stack_folder(name, environ)))), None)

@@ -68,7 +68,7 @@ def running(name: str) -> View:
 
 @click.group()
 def stack() -> None:
-    """Real local servers: MySQL, Kafka, PostgreSQL with pgvector, Redis."""
+    """Real local servers: MySQL, Kafka, PostgreSQL with pgvector, Redis; with `--profile full` the other seven too."""
 
 
 @stack.command()
@@ -80,12 +80,9 @@ def stack() -> None:
 @click.option("--notify", type=int, hidden=True, help="The descriptor on which a detached supervisor says it is up.")
 def up(name: str, versions: tuple[str, ...], profile: str, detach: bool, notify: int | None) -> None:
     """Start the servers and watch over them: what dies is named and started again."""
-    if profile == "full":
-        click.echo("error: `--profile full` is not in this release: only `core` is", err=True)
-        raise SystemExit(78)
     folder = stack_folder(name, os.environ)
     if detach:
-        detached(name, folder, versions)
+        detached(name, folder, versions, profile)
         return
     ended = threading.Event()
     say = report if notify is None else _both(notify)
@@ -99,7 +96,7 @@ def up(name: str, versions: tuple[str, ...], profile: str, detach: bool, notify:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, end)
     try:
-        servers = Stack(folder, versions=versions, report=say)
+        servers = Stack(folder, versions=versions, profile=profile, report=say)
         try:
             servers.up()
             up_already.set()
@@ -129,11 +126,11 @@ def _both(notify: int) -> Callable[[str], None]:
     return say
 
 
-def detached(name: str, folder: Path, versions: tuple[str, ...]) -> None:
+def detached(name: str, folder: Path, versions: tuple[str, ...], profile: str) -> None:
     """Start a supervisor in the background, relay its progress, and return once its servers answer."""
     ours, theirs = os.pipe()
     words = [sys.executable, "-m", "tailrace.stack", "up", "--name", name, "--notify", str(theirs)]
-    words += [word for version in versions for word in ("--version", version)]
+    words += ["--profile", profile, *(word for version in versions for word in ("--version", version))]
     try:
         private_folder(folder)
         log = os.open(folder / "supervisor.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)

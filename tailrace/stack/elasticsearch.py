@@ -1,11 +1,10 @@
 """Elasticsearch from Maven's jars: the stock server node, with what its distribution adds written anew (`files/`)."""
 
-import json
 import shutil
-import urllib.error
-import urllib.request
 import zipfile
 from pathlib import Path
+
+import httpx
 
 from tailrace.stack import maven
 from tailrace.stack.errors import NotReady, Unavailable
@@ -93,12 +92,11 @@ class Elasticsearch(Server):
     def ping(self) -> None:
         """See `Server.ping`; an index is usable once the cluster is yellow."""
         try:
-            with urllib.request.urlopen(f"{self.admin()}/_cluster/health", timeout=5) as answer:
-                status = json.load(answer)["status"]
-        except (OSError, urllib.error.URLError, ValueError, KeyError) as error:
+            answer = httpx.get(f"{self.admin()}/_cluster/health", timeout=5)
+        except httpx.HTTPError as error:
             raise NotReady(str(error)) from error
-        if status == "red":
-            raise NotReady("its state is red")
+        if answer.status_code != httpx.codes.OK or answer.json()["status"] == "red":
+            raise NotReady(f"it answers {answer.status_code} {answer.text[:200]}")
 
     def endpoint(self, version: str) -> str:
         """See `Server.endpoint`."""

@@ -5,13 +5,20 @@ from collections.abc import Mapping, Sequence
 
 from tailrace.stack.errors import StackError
 
-# Kinds of endpoints of the core profile and the variable of each, after the version's prefix.
+# Kinds of endpoints and the variable of each, after the version's prefix.
 VARIABLES = {
     "mysql": "MYSQL_URL",
     "kafka": "KAFKA_URL",
     "postgres": "POSTGRES_URL",
     "redis": "REDIS_URL",
     "sqlite": "SQLITE_DIR",
+    "mongodb": "MONGODB_URL",
+    "elasticsearch": "ELASTICSEARCH_URL",
+    "neo4j": "NEO4J_URL",
+    "weaviate": "WEAVIATE_URL",
+    "ai_identity": "AI_IDENTITY_URL",
+    "dao": "DAO_URL",
+    "credit": "CREDIT_URL",
 }
 
 RESERVED = {"admin", "kafka", "shared"}  # names of accounts and folders that are not of versions

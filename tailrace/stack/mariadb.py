@@ -32,7 +32,7 @@ class MariaDB(MySQL):
         self.host.run([*install, "--auth-root-authentication-method=normal"], what=what)
         # A bootstrapping server knows no accounts until it is told to read them.
         first = ["FLUSH PRIVILEGES;", "DROP USER IF EXISTS 'root'@'127.0.0.1', 'root'@'::1';"]
-        lines = [*first, *accounts(self.version, self.password("root"), self.password(USER))]
+        lines = [*first, *accounts(self.database, self.password("root"), self.password(USER))]
         bootstrap = [self._program(), "--no-defaults", *self.as_user(), f"--datadir={data}", "--bootstrap"]
         self.host.run(bootstrap, what=what, stdin="\n".join(lines) + "\n")
 

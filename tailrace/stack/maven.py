@@ -23,7 +23,8 @@ def jars(host: Host, name: str, folder: Path) -> None:
         apt.install(host, "maven")
     # The host's Java knows the host's certificates; ours only stands in where there is none.
     environ = {} if shutil.which("java") else {"JAVA_HOME": str(java().parent.parent)}
-    words: list[str | Path] = ["mvn", "-B", "-q", "-f", FILES / name / "pom.xml", f"-Dmaven.repo.local={host.cache / 'maven'}"]
+    repository = f"-Dmaven.repo.local={host.cache / 'maven'}"
+    words: list[str | Path] = ["mvn", "-B", "-q", "-f", FILES / name / "pom.xml", repository]
     goal = ["dependency:copy-dependencies", "-DincludeScope=runtime", f"-DoutputDirectory={folder}"]
     try:
         host.run([*words, *goal], what=f"fetching `{name}` with Maven", env=environ)
@@ -36,9 +37,10 @@ def classes(host: Host, sources: Sequence[Path], jars_in: Path, folder: Path) ->
     """Compile Java sources against the jars of a folder; raises `Unavailable`."""
     compiler = fetched(host, "ecj", lambda made: jars(host, "ecj", made), what="a Java compiler (3 MB)", megabytes=20)
     words: list[str | Path] = [java(), "-cp", f"{compiler}/*", "org.eclipse.jdt.internal.compiler.batch.Main"]
-    options: list[str | Path] = ["-21", "-nowarn", "-proc:none", "-cp", ":".join(map(str, sorted(jars_in.glob("*.jar"))))]
+    path = ":".join(map(str, sorted(jars_in.glob("*.jar"))))
+    options: list[str | Path] = ["-21", "-nowarn", "-proc:none", "-cp", path, "-d", folder]
     try:
-        host.run([*words, *options, "-d", folder, *sources], what=f"compiling `{sources[0].name}`")
+        host.run([*words, *options, *sources], what=f"compiling `{sources[0].name}`")
     except StackError as error:
         host.check_cancelled()
         raise Unavailable(str(error)) from error

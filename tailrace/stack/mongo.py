@@ -1,13 +1,10 @@
 """A stand-in for MongoDB: mongo-java-server, which speaks the wire protocol and keeps its data.
 
-No registry carries the real server. What the stand-in lacks (accounts, transactions, lifetimes, change streams) is tested
-where `FUTURE_MONGODB_URL` names a real one.
+No registry carries the real server. What the stand-in lacks (accounts, transactions, lifetimes, change streams) is
+tested where `FUTURE_MONGODB_URL` names a real one.
 """
 
 from pathlib import Path
-
-from pymongo import MongoClient
-from pymongo.errors import PyMongoError
 
 from tailrace.stack import maven
 from tailrace.stack.errors import NotReady
@@ -43,6 +40,9 @@ class Mongo(Server):
 
     def ping(self) -> None:
         """See `Server.ping`."""
+        from pymongo import MongoClient  # noqa: PLC0415  the driver is loaded only where it is used
+        from pymongo.errors import PyMongoError  # noqa: PLC0415
+
         client: MongoClient[dict[str, object]] = MongoClient(self.admin(), serverSelectionTimeoutMS=2000)
         try:
             client.admin.command("ping")

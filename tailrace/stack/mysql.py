@@ -53,9 +53,11 @@ def database(version: str) -> str:
     return f"jobfirst_{version}"
 
 
-def accounts(version: str, root_password: str, user_password: str) -> list[str]:
-    """The statements that a new server starts with, one a line as its init file wants them."""
-    name = database(version)
+def accounts(name: str, root_password: str, user_password: str) -> list[str]:
+    """The statements that a new server starts with, one a line as its init file wants them.
+
+    ``name`` is its database's.
+    """
     pattern = name.replace("_", "\\_")  # an underscore in a grant's database name stands for any character
     return [
         f"ALTER USER 'root'@'localhost' IDENTIFIED BY '{root_password}';",
@@ -85,6 +87,7 @@ class MySQL(Server):
     ) -> None:
         """``name`` is that of a further server of the version, a replica say; ``options`` end its command line."""
         super().__init__(host, settings, folder, version)
+        self.database = database(version)
         self.name = name or self.name
         self.folder = folder / self.name
         self.options = options
@@ -122,7 +125,7 @@ class MySQL(Server):
     def fill(self, data: Path) -> None:
         """See `Server.fill`."""
         statements = self.folder / "init.sql"
-        lines = accounts(self.version, self.password("root"), self.password(USER))
+        lines = accounts(self.database, self.password("root"), self.password(USER))
         write_private(statements, "\n".join(lines) + "\n")
         try:
             words = [*self._words(data), "--initialize-insecure", f"--init-file={statements}"]
@@ -147,7 +150,7 @@ class MySQL(Server):
                 port=self.port,
                 user=USER,
                 password=self.password(USER),
-                database=database(self.version),
+                database=self.database,
                 connect_timeout=5,
             )
         except pymysql.err.OperationalError as error:
@@ -156,7 +159,7 @@ class MySQL(Server):
 
     def endpoint(self, version: str) -> str:
         """See `Server.endpoint`."""
-        return f"mysql://{USER}:{quote(self.password(USER))}@127.0.0.1:{self.port}/{database(version)}"
+        return f"mysql://{USER}:{quote(self.password(USER))}@127.0.0.1:{self.port}/{self.database}"
 
     def admin(self) -> str:
         """See `Server.admin`."""

@@ -2,9 +2,6 @@
 
 from pathlib import Path
 
-from neo4j import GraphDatabase
-from neo4j.exceptions import DriverError, Neo4jError
-
 from tailrace.stack import maven
 from tailrace.stack.errors import NotReady
 from tailrace.stack.fetch import fetched
@@ -43,6 +40,9 @@ class Neo4j(Server):
 
     def ping(self) -> None:
         """See `Server.ping`."""
+        from neo4j import GraphDatabase  # noqa: PLC0415  the driver is loaded only where it is used
+        from neo4j.exceptions import DriverError, Neo4jError  # noqa: PLC0415
+
         if not self.answers():
             raise NotReady("nobody listens yet")
         try:

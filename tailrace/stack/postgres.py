@@ -53,6 +53,7 @@ class Postgres(Server):
 
     def __init__(self, host: Host, settings: Settings, folder: Path, version: str) -> None:
         super().__init__(host, settings, folder, version)
+        self.database = database(version)
         if os.geteuid() == 0:
             self.user = unprivileged()
 
@@ -116,7 +117,7 @@ class Postgres(Server):
         finally:
             secret.unlink()
         # A server in single-user mode listens nowhere: whoever sees the port open sees the accounts complete.
-        name = database(self.version)
+        name = self.database
         # The second role is the applications': it reads what row-level security lets it, and the first may take it.
         self._single(data, "postgres", f"CREATE ROLE {USER} LOGIN PASSWORD '{self.password(USER)}'",
                      f"CREATE ROLE {readers(name)} NOLOGIN", f"GRANT {readers(name)} TO {USER}",
@@ -146,7 +147,7 @@ class Postgres(Server):
     def ping(self) -> None:
         """See `Server.ping`."""
         environ: Mapping[str, str] = {"PGPASSWORD": self.password(USER), "PGCONNECT_TIMEOUT": "5"}
-        words = ["-h", "127.0.0.1", "-p", str(self.port), "-U", USER, "-w", "-Atc", "SELECT 1", database(self.version)]
+        words = ["-h", "127.0.0.1", "-p", str(self.port), "-U", USER, "-w", "-Atc", "SELECT 1", self.database]
         try:
             self.host.run([self._install / "bin" / "psql", "-X", *words], what="psql", env=environ)
         except StackError as error:
@@ -154,11 +155,11 @@ class Postgres(Server):
 
     def endpoint(self, version: str) -> str:
         """See `Server.endpoint`."""
-        return f"postgresql://{USER}:{self.password(USER)}@127.0.0.1:{self.port}/{database(version)}"
+        return f"postgresql://{USER}:{self.password(USER)}@127.0.0.1:{self.port}/{self.database}"
 
     def admin(self) -> str:
         """See `Server.admin`."""
-        return f"postgresql://postgres:{self.password('postgres')}@127.0.0.1:{self.port}/{database(self.version)}"
+        return f"postgresql://postgres:{self.password('postgres')}@127.0.0.1:{self.port}/{self.database}"
 
 
 def discard_orphans(report: Callable[[str], None]) -> None:

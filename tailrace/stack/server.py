@@ -28,7 +28,7 @@ class Server(ABC):
     Life: `fetch`, `create` (once in its life), `start`, `ping` until it does not raise, `provision`.
     """
 
-    kind: ClassVar[str]  # the name of its endpoint
+    kind: str  # the name of its endpoint
     stop_signal: ClassVar[signal.Signals] = signal.SIGTERM
     user: str | None = None  # the account it runs under, if another than ours
 

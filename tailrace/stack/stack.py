@@ -34,8 +34,9 @@ POLL_S = 0.05
 class Stack:
     """Real servers on the loopback interface, for as long as somebody supervises them.
 
-    Every method blocks and raises `StackError` with one sentence that says what to do. One thread at a time may call
-    them. ``report`` gets a short line for each step and may be called from several threads.
+    ``profile`` is one of `plan.KINDS`. Every method blocks and raises `StackError` with one sentence that says what to
+    do. One thread at a time may call them. ``report`` gets a short line for each step and may be called from several
+    threads.
     """
 
     def __init__(
@@ -43,11 +44,13 @@ class Stack:
         folder: Path,
         *,
         versions: Sequence[str] = ("future",),
+        profile: str = "core",
         environ: Mapping[str, str] = os.environ,
         report: Callable[[str], None],
     ) -> None:
         self.folder = folder
         self.versions = check_versions(versions)
+        self.profile = profile
         self._given = {version: given(environ, version) for version in self.versions}
         self._host = Host(cache_folder(environ), environ, one_at_a_time(report))
         self._servers: dict[str, Server] = {}
@@ -173,7 +176,7 @@ class Stack:
         self._save(replace(self._state, servers=kept))
 
     def _plan(self) -> list[Server]:
-        return plan(self._host, Settings(self.folder), self.folder, self._given)
+        return plan(self._host, Settings(self.folder), self.folder, self._given, self.profile)
 
     def _up_natively(self) -> None:
         if not self._servers:

@@ -2,10 +2,10 @@
 
 import os
 import shutil
-import urllib.error
-import urllib.request
 from collections.abc import Mapping
 from pathlib import Path
+
+import httpx
 
 from tailrace.stack.errors import NotReady, StackError, Unavailable
 from tailrace.stack.fetch import fetched
@@ -100,10 +100,11 @@ class Weaviate(Server):
     def ping(self) -> None:
         """See `Server.ping`."""
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/v1/.well-known/ready", timeout=5):
-                return
-        except (OSError, urllib.error.URLError) as error:
+            answer = httpx.get(f"http://127.0.0.1:{self.port}/v1/.well-known/ready", timeout=5)
+        except httpx.HTTPError as error:
             raise NotReady(str(error)) from error
+        if answer.status_code != httpx.codes.OK:
+            raise NotReady(f"it answers {answer.status_code}")
 
     def endpoint(self, version: str) -> str:
         """See `Server.endpoint`."""
