@@ -1,22 +1,13 @@
-"""What every sink is put through: the table, the records, and for each sink how to poison and to interrupt it.
+"""What every sink is put through: the table, the records, and what a harness has to say of a sink (`harness_*.py`)."""
 
-A sink in the registry without an entry in `HARNESSES` fails the suite.
-"""
-
-import asyncio
 import itertools
-import resource
 import secrets
-import sqlite3
-from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any, Protocol
 
-import asyncpg
 import msgspec
-from redis.asyncio import Redis
 
 from changes.canonical import Value, compiled
 from changes.envelope import Delivered, Headers
@@ -27,12 +18,7 @@ from changes.schema import Column, Kind, TableSchema, kind_of
 from changes.target import Target
 from changes.tier import DEFAULT_TIERS
 from sinks.contract import Sink, SinkSpec
-from sinks.redis.sink import RedisSink
-from sinks.redis.statements import stamp_key
 from sinks.registry import SPECS
-from sinks.sql.postgres.sink import PostgresSink
-from sinks.sql.sqlite.files import walk
-from sinks.sql.sqlite.sink import SqliteSink
 
 _serial, _run = itertools.count(), secrets.token_hex(4)
 
@@ -89,6 +75,11 @@ EVERY: dict[str, tuple[str, Value]] = {
     "document": ("json", '{"b": [1, 1.50, true, null, "é\\n"], "a": {"": -0.0, "big": 12345678901234567890.5}}'),
 }
 EVERYTHING = schema_of(*((name, type_) for name, (type_, _) in EVERY.items()))
+
+
+Change = tuple[int, Column, Value]
+"""The id of a row, and what one of its columns is to be in the store."""
+OWNER = 3
 
 
 @dataclass(frozen=True)
@@ -162,6 +153,12 @@ class Servers(Protocol):
     def admin(self) -> Mapping[str, Mapping[str, str]]: ...
 
 
+class Others(Protocol):
+    """What the session's fixture ``beside`` yields: a server of another kind, started when it is asked for."""
+
+    def url(self, kind: str) -> str: ...
+
+
 class Harness(Protocol):
     """How to build one sink, and how to do it harm."""
 
@@ -178,6 +175,14 @@ class Harness(Protocol):
     async def forget_generations(self, target: Target) -> None:
         """Make of what is stored what was stored before there were generations."""
 
+    async def change(self, target: Target, changes: Sequence[Change]) -> None:
+        """Put other values into rows behind the sink's back; the rows are of the user `OWNER`."""
+
+    refused: Mapping[str, Sequence[Value]]
+    """Values that the store cannot hold and therefore refuses, by type."""
+    spoilt: Sequence[tuple[str, Value]]
+    """What the store lets anybody put into a column, by type, and is no value of it; ``made``: an enricher's vector."""
+
 
 def target_of(sink: str, place: str, **declared: Any) -> Target:
     tier = DEFAULT_TIERS["realtime"]
@@ -186,129 +191,6 @@ def target_of(sink: str, place: str, **declared: Any) -> Target:
 
 def with_row(record: Record, **changed: Value) -> Record:
     return msgspec.structs.replace(record, row={**(record.row or {}), **changed})
-
-
-class PostgresHarness:
-    def __init__(self, stack: Servers) -> None:
-        self.url = stack.endpoints["future"]["postgres"]
-
-    def build(self) -> Sink:
-        return PostgresSink(self.url)
-
-    def target(self, place: str) -> Target:
-        return target_of("postgres", place, user="user_id")
-
-    @asynccontextmanager
-    async def poison(self, records: Sequence[Record]) -> AsyncIterator[list[Record]]:
-        yield [with_row(record, title="no\0text") for record in records]
-
-    async def interrupt(self, sink: Sink, batch: Sequence[Record]) -> list[Outcome]:
-        watcher, blocker = await asyncpg.connect(self.url), await asyncpg.connect(self.url)
-        place = batch[0].target.place
-        try:
-            async with blocker.transaction():
-                await blocker.execute(f'LOCK TABLE tailrace."{place}"')
-                writing = asyncio.ensure_future(sink.write(batch))
-                waiting = "SELECT pid FROM pg_locks WHERE NOT granted AND relation = $1::regclass"
-                while (pid := await watcher.fetchval(waiting, f'tailrace."{place}"')) is None:
-                    pass
-                await watcher.execute("SELECT pg_terminate_backend($1)", pid)
-                return await writing
-        finally:
-            await watcher.close()
-            await blocker.close()
-
-    async def forget_generations(self, target: Target) -> None:
-        connection = await asyncpg.connect(self.url)
-        await connection.execute(f'ALTER TABLE tailrace."{target.place}" DROP COLUMN _tr_gen')
-        await connection.execute("ALTER TABLE tailrace.tombstones DROP COLUMN gen")
-        await connection.close()
-
-
-class RedisHarness:
-    def __init__(self, stack: Servers) -> None:
-        self.url = stack.endpoints["future"]["redis"]
-
-    def build(self) -> Sink:
-        return RedisSink(self.url)
-
-    def target(self, place: str) -> Target:
-        return target_of("redis", f"{place}:{{id}}")
-
-    @asynccontextmanager
-    async def poison(self, records: Sequence[Record]) -> AsyncIterator[list[Record]]:
-        client = Redis.from_url(self.url)
-        try:
-            for record in records:
-                await client.delete(record.place, stamp_key(record.place))
-                await client.rpush(record.place, "someone else's list")
-            yield list(records)
-            await client.delete(*(record.place for record in records))
-        finally:
-            await client.aclose()
-
-    async def interrupt(self, sink: Sink, batch: Sequence[Record]) -> list[Outcome]:
-        client = Redis.from_url(self.url)
-        try:
-            await client.execute_command("CLIENT", "PAUSE", 60000, "WRITE")
-            writing = asyncio.ensure_future(sink.write(batch))
-            while not (waiting := [c for c in await client.client_list() if "b" in c["flags"]]):
-                pass
-            await client.client_kill_filter(_id=waiting[0]["id"])
-            return await writing
-        finally:
-            await client.client_unpause()
-            await client.aclose()
-
-    async def forget_generations(self, target: Target) -> None:
-        async with Redis.from_url(self.url) as client:
-            async for key in client.scan_iter(stamp_key(target.place.replace("{id}", "*"))):
-                await client.set(key, (await client.get(key))[5:], keepttl=True)
-
-
-class SqliteHarness:
-    def __init__(self, stack: Servers) -> None:
-        self.folder = stack.endpoints["future"]["sqlite"]
-
-    def build(self) -> Sink:
-        return SqliteSink(self.folder)
-
-    def target(self, place: str) -> Target:
-        return target_of("sqlite", place, user="user_id")
-
-    @asynccontextmanager
-    async def poison(self, records: Sequence[Record]) -> AsyncIterator[list[Record]]:
-        yield [with_row(record, title=b"no text") for record in records]
-
-    async def interrupt(self, sink: Sink, batch: Sequence[Record]) -> list[Outcome]:
-        with no_room():
-            return await sink.write(batch)
-
-    async def forget_generations(self, target: Target) -> None:
-        for path in walk(Path(self.folder)):
-            file = sqlite3.connect(path)
-            if file.execute("SELECT 1 FROM sqlite_master WHERE name = ?", (f"_tr_{target.place}",)).fetchone():
-                file.execute(f'ALTER TABLE "_tr_{target.place}" DROP COLUMN _tr_gen')
-                file.execute("ALTER TABLE _tr_tombstones DROP COLUMN gen")
-            file.close()
-
-
-@contextmanager
-def no_room() -> Iterator[None]:
-    """No file of this process can grow beyond a page: what a full disk does, without filling one."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-
-
-HARNESSES: dict[str, Callable[[Servers], Harness]] = {
-    "postgres": PostgresHarness,
-    "redis": RedisHarness,
-    "sqlite": SqliteHarness,
-}
 
 
 @asynccontextmanager

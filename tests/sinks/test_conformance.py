@@ -9,7 +9,8 @@ from random import Random
 from typing import Any
 
 import pytest
-from conformance import EVERY, EVERYTHING, HARNESSES, PLAIN, Harness, Servers, Stage, schema_of, staged
+from conformance import EVERY, EVERYTHING, PLAIN, Harness, Others, Servers, Stage, schema_of, staged
+from harnesses import HARNESSES
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -27,13 +28,13 @@ LONG = "🙂数据" * 100_000
 
 @pytest.fixture(scope="module", params=sorted(SPECS))
 def name(request: pytest.FixtureRequest) -> Any:
-    assert request.param in HARNESSES, f"the sink `{request.param}` has no harness in conformance.py"
+    assert request.param in HARNESSES, f"the sink `{request.param}` has no harness in harnesses.py"
     return request.param
 
 
 @pytest.fixture(scope="module")
-def harness(name: str, stack: Servers) -> Harness:
-    return HARNESSES[name](stack)
+def harness(name: str, stack: Servers, beside: Others) -> Harness:
+    return HARNESSES[name](stack, beside)
 
 
 @pytest.fixture

@@ -9,7 +9,8 @@ from urllib.parse import urlsplit
 
 import asyncpg
 import pytest
-from conformance import PLAIN, PostgresHarness, Servers, Stage, new_place, schema_of, staged, target_of, with_row
+from conformance import PLAIN, Others, Servers, Stage, new_place, schema_of, staged, target_of, with_row
+from harness_postgres import PostgresHarness
 
 from changes.canonical import Value
 from changes.errors import Misconfigured, Transient
@@ -20,8 +21,8 @@ COUNT_TOMBSTONES = "SELECT count(*) FROM tailrace.tombstones WHERE target = $1"
 
 
 @pytest.fixture
-def harness(stack: Servers) -> PostgresHarness:
-    return PostgresHarness(stack)
+def harness(stack: Servers, beside: Others) -> PostgresHarness:
+    return PostgresHarness(stack, beside)
 
 
 @pytest.fixture

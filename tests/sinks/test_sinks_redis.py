@@ -7,7 +7,8 @@ from fnmatch import fnmatchcase
 
 import msgspec
 import pytest
-from conformance import PLAIN, RedisHarness, Servers, Stage, new_place, schema_of, staged, target_of, with_row
+from conformance import PLAIN, Others, Servers, Stage, new_place, schema_of, staged, target_of, with_row
+from harness_redis import RedisHarness
 from hypothesis import given
 from hypothesis import strategies as st
 from redis import exceptions
@@ -145,8 +146,8 @@ def test_errors(error: exceptions.RedisError, kind: type[Exception]) -> None:
 
 
 @pytest.fixture
-def harness(stack: Servers) -> RedisHarness:
-    return RedisHarness(stack)
+def harness(stack: Servers, beside: Others) -> RedisHarness:
+    return RedisHarness(stack, beside)
 
 
 @pytest.fixture

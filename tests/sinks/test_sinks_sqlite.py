@@ -11,7 +11,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from conformance import PLAIN, Stage, new_place, no_room, schema_of, target_of
+from conformance import PLAIN, Stage, new_place, schema_of, target_of
+from harness_sqlite import no_room
 from hypothesis import given
 from hypothesis import strategies as st
 

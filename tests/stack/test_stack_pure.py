@@ -187,7 +187,7 @@ def test_of_a_package_s_dependencies_only_libraries_are_fetched() -> None:
 
 
 def test_mysql_grants_do_not_reach_databases_of_similar_names() -> None:
-    statements = mysql.accounts("future", "r", "u")
+    statements = mysql.accounts("jobfirst_future", "r", "u")
     assert "GRANT ALL ON `jobfirst\\_future`.* TO 'tailrace'@'127.0.0.1';" in statements
     assert not any("\n" in statement for statement in statements)
 
