@@ -1,7 +1,7 @@
 """Reading ``topics.yaml`` whole, with file and line for every mistake in it, not only the first."""
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import yaml
@@ -30,16 +30,27 @@ class Problem:
 
 @dataclass(frozen=True)
 class Topology:
-    """A checked ``topics.yaml``."""
+    """A checked ``topics.yaml``, and which of its sinks are left out where it is used."""
 
     file: str
     declared: File
     tiers: Mapping[str, Tier]
     lines: Mapping[Path, int] = field(repr=False)
+    left_out: frozenset[str] = frozenset()
 
     @property
     def versions(self) -> tuple[str, ...]:
         return tuple(self.declared.versions)
+
+    @property
+    def sinks(self) -> tuple[str, ...]:
+        """The sinks that something goes to, in the order of the file."""
+        named = (sink.sink for table in self.declared.tables for sink in table.sinks)
+        return tuple(dict.fromkeys(name for name in named if name not in self.left_out))
+
+    def without(self, sinks: Collection[str]) -> "Topology":
+        """The same, but nothing goes to these."""
+        return replace(self, left_out=self.left_out | frozenset(sinks))
 
     def database(self, version: str) -> str:
         return self.declared.versions[version].database
@@ -71,7 +82,7 @@ class Topology:
             self._target(version, table, sink)
             for table in self.declared.tables
             for sink in table.sinks
-            if sink.of is None
+            if sink.of is None and sink.sink not in self.left_out
         )
 
     def derived_targets(self, version: str) -> tuple[Target, ...]:
@@ -83,7 +94,7 @@ class Topology:
             self._target(version, table, sink)
             for table in self.declared.tables
             for sink in table.sinks
-            if sink.of is not None
+            if sink.of is not None and sink.sink not in self.left_out
         )
 
     def every_target(self, version: str) -> tuple[Target, ...]:
