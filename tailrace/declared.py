@@ -11,14 +11,16 @@ from tailrace.endpoints import served
 
 
 def read_topology(path: Path, environ: Mapping[str, str] = os.environ) -> Topology:
-    """What is declared in a file, of the stores that are served here (`endpoints.served`).
+    """What is declared in a file, of the stores that are served here (`endpoints.served`). Raises `Misconfigured`."""
+    return served(read_whole(path), environ)
 
-    Raises `Misconfigured` with file and line for every mistake.
-    """
+
+def read_whole(path: Path) -> Topology:
+    """All that is declared in a file. Raises `Misconfigured` with file and line for every mistake."""
     try:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
         raise Misconfigured(f"`{path}` cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise Misconfigured(f"`{path}` is not UTF-8 text: {error.reason}") from error
-    return served(load(text, str(path), {name: spec.check for name, spec in SPECS.items()}), environ)
+    return load(text, str(path), {name: spec.check for name, spec in SPECS.items()})

@@ -21,6 +21,7 @@ from audit.report import Report
 from changes.errors import TailraceError, Transient
 from changes.topology import Topology
 from enrichers.settings import settings_from
+from sinks.registry import SPECS
 from streams.kafka import KafkaUrl
 from streams.mysql import MysqlUrl, session
 from streams.watch import Waited, enrichment_of, lanes_of
@@ -28,10 +29,10 @@ from streams.watch import wait as wait_for
 from tailrace.arrivals import Made, made, told
 from tailrace.commands import scenes
 from tailrace.commands.check import EXIT, checked, show
-from tailrace.commands.common import BAD_CONFIGURATION, json_option, print_json, say, topics_option
+from tailrace.commands.common import json_option, print_json, say, topics_option
 from tailrace.commands.search import embedded, nearest, vector_of
 from tailrace.commands.status import status_of
-from tailrace.declared import read_topology
+from tailrace.declared import read_whole
 from tailrace.example.load import load
 from tailrace.example.traffic import Traffic
 from tailrace.logs import set_up
@@ -58,19 +59,17 @@ SHOWN = ("id", "title", "location", "experience_required")
 @json_option
 def demo(topics: Path, once: bool, profile: str, rows: int, rate: float, seed: int, as_json: bool) -> None:
     """Start the servers, fill MySQL with a recruiting platform, and keep every store in step with it."""
-    if profile == "full":
-        say("error: `--profile full` is not in this release: only `core` is")
-        raise SystemExit(BAD_CONFIGURATION)
     began = time.monotonic()
     set_up("tailrace")
     logging.getLogger().setLevel(logging.WARNING)
-    topology = read_topology(topics)
+    topology = read_whole(topics)
     folder = stack_folder("demo", os.environ)
-    stack = Stack(folder, versions=topology.versions, report=lambda line: say(f"stack: {line}"))
+    stack = Stack(folder, versions=topology.versions, profile=profile, report=lambda line: say(f"stack: {line}"))
     stop = threading.Event()
     signal.signal(signal.SIGTERM, _interrupt)
     try:
         endpoints = stack.up()
+        topology = topology.without({sink for sink in topology.sinks if SPECS[sink].endpoint not in kinds(endpoints)})
         watcher = threading.Thread(target=supervise, args=(stack, lambda line: say(f"stack: {line}"), stop))
         watcher.start()
         try:
@@ -96,6 +95,11 @@ def demo(topics: Path, once: bool, profile: str, rows: int, rate: float, seed: i
     else:
         show(shown.report)
     raise SystemExit(EXIT[shown.report.verdict])
+
+
+def kinds(endpoints: Mapping[str, Mapping[str, str]]) -> set[str]:
+    """The kinds of servers that are up."""
+    return {kind for urls in endpoints.values() for kind in urls}
 
 
 def _interrupt(_signal: int, _frame: FrameType | None) -> None:
