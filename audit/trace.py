@@ -127,7 +127,7 @@ async def trace(topology: Topology, version: str, endpoints: Mapping[str, str], 
         mark = await asyncio.to_thread(marks.newest, time.monotonic() + _PATIENCE)
     finally:
         marks.close()
-    enrichers = list(declared.enrich)
+    enrichers = list(topology.enrichers(table))
     with view_of(
         MysqlUrl.parse(endpoints["mysql"]),
         topology.database(version),

@@ -54,7 +54,7 @@ def lane_of(topology: Topology, target: Target) -> LaneId:
 
 def enrichment_of(topology: Topology, version: str) -> LaneId | None:
     """Enrichment seen as a lane: the topics of the tables that it reads; ``None`` where nothing is enriched."""
-    topics = tuple(topology.topic(version, table.table) for table in topology.declared.tables if table.enrich)
+    topics = tuple(topology.topic(version, table) for table in topology.tables if topology.enrichers(table))
     return LaneId(version, ENRICH, MODELS, topics) if topics else None
 
 

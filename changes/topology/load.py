@@ -11,7 +11,7 @@ from changes.errors import Misconfigured
 from changes.schema import TableSchema
 from changes.target import Target
 from changes.tier import DEFAULT_TIERS, Tier, seconds
-from changes.topology.model import CHUNK, EmbedDecl, File, SinkDecl, TableDecl
+from changes.topology.model import CHUNK, AnalysisDecl, EmbedDecl, File, SinkDecl, TableDecl
 
 Path = tuple[str | int, ...]
 
@@ -118,6 +118,19 @@ class Topology:
             only=None if sink.columns is None else frozenset(sink.columns),
             of=sink.of,
         )
+
+    def enrichers(self, table: str) -> Mapping[str, EmbedDecl | AnalysisDecl]:
+        """What is made of a table's rows, by name: all that is declared but what is for left-out sinks alone."""
+        declared = self.tables[table]
+        receivers: dict[str, set[str]] = {}
+        for sink in declared.sinks:
+            if sink.of is not None:
+                receivers.setdefault(sink.of, set()).add(sink.sink)
+        return {
+            name: decl
+            for name, decl in declared.enrich.items()
+            if name not in receivers or receivers[name] - self.left_out
+        }
 
     def line(self, *path: str | int) -> int:
         """The line of the declaration at ``path``, or of the nearest one around it."""

@@ -96,13 +96,13 @@ class Enrich:
         self._lanes: list[Lanes[Any]] = []
         self._turns: Turns[Any] = Turns()
         self.stats = EnrichStats()
-        for table in topology.declared.tables:
-            if table.enrich:
-                self._work[table.table] = self._work_of(table.table, settings)
+        for table in topology.tables:
+            if topology.enrichers(table):
+                self._work[table] = self._work_of(table, settings)
 
     def _work_of(self, table: str, settings: Settings) -> list[Work]:
         works = []
-        for name, decl in self._topology.tables[table].enrich.items():
+        for name, decl in self._topology.enrichers(table).items():
             enricher = SPECS[decl.kind].build(decl, settings)
             plan = plan_of(self._topology, self._version, table, name, enricher.output_columns())
             self._plans.append((plan, enricher))

@@ -14,13 +14,13 @@ _PUT = "INSERT INTO tailrace.enrich_models SELECT * FROM unnest($1::text[], $2::
 
 def declared(topology: Topology, version: str) -> Iterator[tuple[str, str]]:
     """Each enricher's topic and each place that its vectors go to, with the model and the numbers of a vector."""
-    for table in topology.declared.tables:
-        for name, decl in table.enrich.items():
+    for table in topology.tables:
+        for name, decl in topology.enrichers(table).items():
             if isinstance(decl, EmbedDecl):
                 model = f"{decl.model}, {decl.dims or BUILT_IN_DIMS} numbers"
-                yield topology.derived_topic(version, table.table, name), model
+                yield topology.derived_topic(version, table, name), model
                 for target in topology.derived_targets(version):
-                    if (target.source, target.of) == (table.table, name):
+                    if (target.source, target.of) == (table, name):
                         yield f"{target.sink} {target.place}", model
 
 

@@ -301,3 +301,18 @@ def test_a_column_that_the_table_lacks_is_told_wherever_it_is_named() -> None:
         "topics.yaml:11: table `jobs` has no column `title`",
         "topics.yaml:15: table `jobs` has no column `title`",
     ]
+
+
+def test_nothing_goes_to_a_sink_that_is_left_out_and_nothing_is_made_for_it_alone() -> None:
+    whole = read(RIGHT)
+    assert whole.sinks == ("postgres", "redis", "sqlite")
+    part = whole.without(["postgres"])
+    assert part.sinks == ("redis", "sqlite")
+    assert {target.sink for target in part.every_target("future")} == {"redis", "sqlite"}
+    assert (set(whole.enrichers("jobs")), set(part.enrichers("jobs"))) == ({"embedding"}, set())
+    assert part.without(["redis"]).sinks == ("sqlite",)
+
+
+def test_what_is_made_for_no_sink_at_all_is_made_for_the_topic() -> None:
+    line = "      - {sink: postgres, tier: realtime, of: embedding, place: job_embeddings}\n"
+    assert set(read(RIGHT.replace(line, "")).without(["postgres"]).enrichers("jobs")) == {"embedding"}
