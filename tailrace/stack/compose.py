@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Self
 
+from tailrace.stack import special
 from tailrace.stack.endpoints import VARIABLES
 from tailrace.stack.errors import StackError
 from tailrace.stack.files import write_private
@@ -18,7 +19,8 @@ from tailrace.stack.settings import Settings
 
 FILE = Path(__file__).parents[2] / "docker-compose.yml"
 KAFKA = "kafka"
-STORES = ("mysql", "postgres", "redis")
+ADDRESSED = tuple(kind for kind in VARIABLES if kind != "sqlite")
+"""The services of the compose file that have a port, by the kind of endpoint that they are."""
 
 
 class Compose:
@@ -39,6 +41,7 @@ class Compose:
         folder: Path,
         versions: Sequence[str],
         given: Mapping[str, Mapping[str, str]],
+        kinds: Sequence[str],
     ) -> Self | None:
         """Where a Docker engine answers and the compose file is at hand, else ``None``."""
         if not shutil.which("docker") or not FILE.exists():
@@ -48,7 +51,7 @@ class Compose:
             host.run(["docker", "compose", "version"], what="docker compose version")
         except StackError:
             return None
-        wanted = {version: [kind for kind in STORES if kind not in given[version]] for version in versions}
+        wanted = {version: [kind for kind in kinds if kind not in given[version]] for version in versions}
         if any(KAFKA not in given[version] for version in versions):
             wanted[KAFKA] = [KAFKA]
         return cls(host, settings, folder, {project: services for project, services in wanted.items() if services})
@@ -90,24 +93,38 @@ class Compose:
     def endpoints(self, version: str) -> dict[str, str]:
         """See `Stack.endpoints`."""
         env = self._env(version)
+        at = {kind: f"127.0.0.1:{env[f'{kind.upper()}_PORT']}" for kind in ADDRESSED}
         urls = {
-            "mysql": f"mysql://tailrace:{env['MYSQL_PASSWORD']}@127.0.0.1:{env['MYSQL_PORT']}/jobfirst_{version}",
-            "postgres": f"postgresql://tailrace:{env['POSTGRES_PASSWORD']}@127.0.0.1:{env['POSTGRES_PORT']}"
-            f"/jobfirst_{version}_vector",
-            "redis": f"redis://:{env['REDIS_PASSWORD']}@127.0.0.1:{env['REDIS_PORT']}/0",
-            "kafka": f"kafka://{version}:{self._word('kafka', version)}@127.0.0.1:{env['KAFKA_PORT']}",
+            "mysql": f"mysql://tailrace:{env['MYSQL_PASSWORD']}@{at['mysql']}/jobfirst_{version}",
+            "postgres": f"postgresql://tailrace:{env['POSTGRES_PASSWORD']}@{at['postgres']}/jobfirst_{version}_vector",
+            "redis": f"redis://:{env['REDIS_PASSWORD']}@{at['redis']}/0",
+            "kafka": f"kafka://{version}:{self._word('kafka', version)}@{at['kafka']}",
+            "mongodb": f"mongodb://tailrace:{env['MONGODB_PASSWORD']}@{at['mongodb']}/jobfirst_{version}",
+            "elasticsearch": f"http://elastic:{env['ELASTICSEARCH_PASSWORD']}@{at['elasticsearch']}",
+            "neo4j": f"bolt://neo4j:{env['NEO4J_PASSWORD']}@{at['neo4j']}",
+            "weaviate": f"http://tailrace:{env['WEAVIATE_PASSWORD']}@{at['weaviate']}?grpc={env['WEAVIATE_GRPC_PORT']}",
+            "ai_identity": f"postgresql://tailrace:{env['AI_IDENTITY_PASSWORD']}@{at['ai_identity']}"
+            f"/{env['AI_IDENTITY_DATABASE']}",
+            "dao": f"mysql://tailrace:{env['DAO_PASSWORD']}@{at['dao']}/{env['DAO_DATABASE']}",
+            "credit": f"mysql://tailrace:{env['CREDIT_PASSWORD']}@{at['credit']}/{env['CREDIT_DATABASE']}",
         }
         return {kind: url for kind, url in urls.items() if kind in self._kinds(version)}
 
     def admin(self, version: str) -> dict[str, str]:
         """See `Stack.admin`."""
         env = self._env(version)
+        at = {kind: f"127.0.0.1:{env[f'{kind.upper()}_PORT']}" for kind in ADDRESSED}
         urls = {
-            "mysql": f"mysql://root:{env['MYSQL_ROOT_PASSWORD']}@127.0.0.1:{env['MYSQL_PORT']}/mysql",
-            "postgres": f"postgresql://postgres:{env['POSTGRES_ADMIN_PASSWORD']}@127.0.0.1:{env['POSTGRES_PORT']}"
+            **self.endpoints(version),
+            "mysql": f"mysql://root:{env['MYSQL_ROOT_PASSWORD']}@{at['mysql']}/mysql",
+            "postgres": f"postgresql://postgres:{env['POSTGRES_ADMIN_PASSWORD']}@{at['postgres']}"
             f"/jobfirst_{version}_vector",
-            "redis": f"redis://:{env['REDIS_PASSWORD']}@127.0.0.1:{env['REDIS_PORT']}/0",
-            "kafka": f"kafka://admin:{env['KAFKA_ADMIN_PASSWORD']}@127.0.0.1:{env['KAFKA_PORT']}",
+            "kafka": f"kafka://admin:{env['KAFKA_ADMIN_PASSWORD']}@{at['kafka']}",
+            "mongodb": f"mongodb://admin:{env['MONGODB_ADMIN_PASSWORD']}@{at['mongodb']}/admin",
+            "ai_identity": f"postgresql://postgres:{env['AI_IDENTITY_ADMIN_PASSWORD']}@{at['ai_identity']}"
+            f"/{env['AI_IDENTITY_DATABASE']}",
+            "dao": f"mysql://root:{env['DAO_ROOT_PASSWORD']}@{at['dao']}/mysql",
+            "credit": f"mysql://root:{env['CREDIT_ROOT_PASSWORD']}@{at['credit']}/mysql",
         }
         return {kind: url for kind, url in urls.items() if kind in self._kinds(version)}
 
@@ -126,10 +143,29 @@ class Compose:
             "POSTGRES_ADMIN_PASSWORD": self._word(project, "postgres.postgres"),
             "POSTGRES_PASSWORD": self._word(project, "postgres.tailrace"),
             "REDIS_PASSWORD": self._word(project, "redis.default"),
+            "MONGODB_ADMIN_PASSWORD": self._word(project, "mongodb.admin"),
+            "MONGODB_PASSWORD": self._word(project, "mongodb.tailrace"),
+            "ELASTICSEARCH_PASSWORD": self._word(project, "elasticsearch.elastic"),
+            "NEO4J_PASSWORD": self._word(project, "neo4j.neo4j"),
+            "WEAVIATE_PASSWORD": self._word(project, "weaviate.tailrace"),
+            "WEAVIATE_GRPC_PORT": str(self._settings.port(f"docker.{project}.weaviate-grpc")),
+            "AI_IDENTITY_ADMIN_PASSWORD": self._word(project, "ai_identity.postgres"),
+            "AI_IDENTITY_PASSWORD": self._word(project, "ai_identity.tailrace"),
+            "AI_IDENTITY_DATABASE": special.ai_identity(project),
+            "DAO_ROOT_PASSWORD": self._word(project, "dao.root"),
+            "DAO_PASSWORD": self._word(project, "dao.tailrace"),
+            "DAO_DATABASE": special.dao(project),
+            "CREDIT_ROOT_PASSWORD": self._word(project, "credit.root"),
+            "CREDIT_PASSWORD": self._word(project, "credit.tailrace"),
+            "CREDIT_DATABASE": special.credit(project),
             "KAFKA_ADMIN_PASSWORD": self._word("kafka", "admin"),
             "KAFKA_USERS": users,
-            **{f"{kind.upper()}_PORT": str(self._settings.port(f"docker.{project}.{kind}")) for kind in STORES},
-            "KAFKA_PORT": str(self._settings.port("docker.kafka")),
+            **{
+                f"{kind.upper()}_PORT": str(
+                    self._settings.port("docker.kafka" if kind == KAFKA else f"docker.{project}.{kind}")
+                )
+                for kind in ADDRESSED
+            },
         }
 
     def _word(self, project: str, account: str) -> str:

@@ -25,6 +25,11 @@ KINDS: Mapping[str, tuple[type[Server], ...]] = {
 """By profile, what a version has of its own."""
 
 
+def services(profile: str) -> list[str]:
+    """The kinds of servers that a version has of its own."""
+    return [kind.kind for kind in KINDS[profile]]
+
+
 def plan(
     host: Host, settings: Settings, folder: Path, given: Mapping[str, Mapping[str, str]], profile: str = "core"
 ) -> list[Server]:

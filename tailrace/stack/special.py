@@ -11,6 +11,18 @@ MAIN = "future"
 """The version whose databases go without its name."""
 
 
+def ai_identity(version: str) -> str:
+    return f"ai_identity_{'network' if version == MAIN else version}"
+
+
+def dao(version: str) -> str:
+    return "dao_governance" if version == MAIN else f"dao_governance_{version}"
+
+
+def credit(version: str) -> str:
+    return "enterprise_credit" if version == MAIN else f"enterprise_credit_{version}"
+
+
 class AiIdentity(Postgres):
     """Who somebody is to the models: users, profiles, skills, behaviour, and what was made of them."""
 
@@ -18,7 +30,7 @@ class AiIdentity(Postgres):
 
     def __init__(self, host: Host, settings: Settings, folder: Path, version: str) -> None:
         super().__init__(host, settings, folder, version)
-        self.database = f"ai_identity_{'network' if version == MAIN else version}"
+        self.database = ai_identity(version)
 
 
 class Dao(MySQL):
@@ -28,7 +40,7 @@ class Dao(MySQL):
 
     def __init__(self, host: Host, settings: Settings, folder: Path, version: str) -> None:
         super().__init__(host, settings, folder, version)
-        self.database = "dao_governance" if version == MAIN else f"dao_governance_{version}"
+        self.database = dao(version)
 
 
 class Credit(MySQL):
@@ -38,4 +50,4 @@ class Credit(MySQL):
 
     def __init__(self, host: Host, settings: Settings, folder: Path, version: str) -> None:
         super().__init__(host, settings, folder, version)
-        self.database = "enterprise_credit" if version == MAIN else f"enterprise_credit_{version}"
+        self.database = credit(version)

@@ -19,7 +19,7 @@ from tailrace.stack.kafka import Kafka
 from tailrace.stack.mariadb import MariaDB
 from tailrace.stack.mysql import MySQL
 from tailrace.stack.places import cache_folder
-from tailrace.stack.plan import instead, plan
+from tailrace.stack.plan import instead, plan, services
 from tailrace.stack.process import alive, identify, kill_session, manner, tail
 from tailrace.stack.server import Server
 from tailrace.stack.settings import Settings
@@ -257,7 +257,9 @@ class Stack:
 
     def _up_in_docker(self, reason: Unavailable) -> None:
         self._host.cancelled.clear()
-        compose = Compose.usable(self._host, Settings(self.folder), self.folder, self.versions, self._given)
+        compose = Compose.usable(
+            self._host, Settings(self.folder), self.folder, self.versions, self._given, services(self.profile)
+        )
         if compose is None:
             raise reason
         self._host.report(f"{reason}; using Docker instead")
