@@ -28,6 +28,10 @@ class TrafficApart(AbstractContextManager["TrafficApart"]):
         self._ask("stop")
         self._process.join()
 
+    @property
+    def pid(self) -> int:
+        return self._process.pid or 0
+
     def pause(self) -> None:
         self._ask("pause")
 
