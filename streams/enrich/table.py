@@ -34,15 +34,15 @@ class Job(msgspec.Struct, frozen=True):
 
 
 class Latest(msgspec.Struct, frozen=True):
-    """The last of a key's changes in a batch. ``asks``: whose results any of them asked for; ``several``: there were
-    others before it."""
+    """The last of a key's changes in a batch. ``asks``: whose results any of them asked for; ``hid``: those before
+    it."""
 
     job: Job
     asks: Collection[str] = frozenset()
-    several: bool = False
+    hid: tuple[Job, ...] = ()
 
     def then(self, job: Job) -> "Latest":
-        return Latest(job.behind(self.job), {*self.asks, job.headers.ask}, several=True)
+        return Latest(job.behind(self.job), {*self.asks, job.headers.ask}, (*self.hid, self.job))
 
     def asks_for(self, name: str) -> bool:
         """Whether the results of the enricher ``name`` were asked for."""
@@ -133,7 +133,7 @@ class Work:
     def _is_known(self, one: Seen, era: int) -> bool:
         """Whether nothing is to be said of a change, for it is of the same values as what was said last."""
         headers = one.job.headers
-        if one.input is None or one.latest.several or headers.ask or headers.over >= 0:
+        if one.input is None or one.latest.hid or headers.ask or headers.over >= 0:
             return False
         return self._known.says(era, one.job.key, one.now)
 
@@ -151,12 +151,7 @@ class Work:
                 self._known.learn(era, one.job.key, one.was)
         made = iter(await self._outputs([one.input for one in news if one.input is not None]))
         records: dict[bytes, list[Derived]] = {}
-        # What a later change of the same values hid is not to be looked at by a replay either.
-        said = {
-            one.job.key: msgspec.structs.replace(one.was, position=one.now.position)
-            for one in looked
-            if one.latest.several and one.same and one.was is not None
-        }
+        said: dict[bytes, Emitted] = {}
         for one in news:
             schema, job = schemas[one.job.headers.schema], one.job
             if one.input is None:
@@ -164,7 +159,7 @@ class Work:
                 said[job.key] = msgspec.structs.replace(one.now, chunks=one.chunks)  # to be deleted again if asked for
                 continue
             output = next(made)
-            if not one.same or one.latest.asks_for(self._plan.name) or not output.degraded:
+            if not one.same or self._must_tell(one) or not output.degraded:
                 told = results(plan, schema, job.change, job.headers, output.rows, one.input.hash, one.chunks)
                 records[job.key] = [*told]
                 chunks = len(output.rows) if plan.chunked else 0
@@ -183,10 +178,20 @@ class Work:
         return found
 
     def _is_news(self, one: News) -> bool:
-        """Whether something new may be to be said: other values, the same because somebody asks, or better ones."""
-        if not one.same or one.latest.asks_for(self._plan.name):
+        """Whether something new may be to be said: other values, the same because they must be, or better ones."""
+        if not one.same or self._must_tell(one):
             return True
         return one.was is not None and one.was.degraded and self._enricher.ready()
+
+    def _must_tell(self, one: News) -> bool:
+        """Whether the same is to be said once more: somebody asks, or the row had other values for a moment since.
+
+        A replay may meet these alone, and would take them for news; a record behind them keeps it from that.
+        """
+        if one.latest.asks_for(self._plan.name):
+            return True
+        hid = [self._see(Latest(job)).now for job in one.latest.hid]
+        return any(now.stands_over(was) and not now.says(was) for now in hid if (was := one.was) is not None)
 
     async def _outputs(self, inputs: Sequence[Input]) -> list[Output]:
         """What the cache has, and for the rest what the enricher makes. What is degraded is not kept there: it may get
