@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Self
 
-from tailrace.stack import special
+from tailrace.stack import names
 from tailrace.stack.endpoints import VARIABLES
 from tailrace.stack.errors import StackError
 from tailrace.stack.files import write_private
@@ -97,7 +97,7 @@ class Compose:
         urls = {
             "mysql": f"mysql://tailrace:{env['MYSQL_PASSWORD']}@{at['mysql']}/jobfirst_{version}",
             "postgres": f"postgresql://tailrace:{env['POSTGRES_PASSWORD']}@{at['postgres']}/jobfirst_{version}_vector",
-            "redis": f"redis://:{env['REDIS_PASSWORD']}@{at['redis']}/0",
+            "redis": f"redis://:{env['REDIS_PASSWORD']}@{at['redis']}/{names.redis_number(version)}",
             "kafka": f"kafka://{version}:{self._word('kafka', version)}@{at['kafka']}",
             "mongodb": f"mongodb://tailrace:{env['MONGODB_PASSWORD']}@{at['mongodb']}/jobfirst_{version}",
             "elasticsearch": f"http://elastic:{env['ELASTICSEARCH_PASSWORD']}@{at['elasticsearch']}",
@@ -151,13 +151,13 @@ class Compose:
             "WEAVIATE_GRPC_PORT": str(self._settings.port(f"docker.{project}.weaviate-grpc")),
             "AI_IDENTITY_ADMIN_PASSWORD": self._word(project, "ai_identity.postgres"),
             "AI_IDENTITY_PASSWORD": self._word(project, "ai_identity.tailrace"),
-            "AI_IDENTITY_DATABASE": special.ai_identity(project),
+            "AI_IDENTITY_DATABASE": names.ai_identity(project),
             "DAO_ROOT_PASSWORD": self._word(project, "dao.root"),
             "DAO_PASSWORD": self._word(project, "dao.tailrace"),
-            "DAO_DATABASE": special.dao(project),
+            "DAO_DATABASE": names.dao(project),
             "CREDIT_ROOT_PASSWORD": self._word(project, "credit.root"),
             "CREDIT_PASSWORD": self._word(project, "credit.tailrace"),
-            "CREDIT_DATABASE": special.credit(project),
+            "CREDIT_DATABASE": names.credit(project),
             "KAFKA_ADMIN_PASSWORD": self._word("kafka", "admin"),
             "KAFKA_USERS": users,
             **{

@@ -9,6 +9,7 @@ from redis import RedisError
 from tailrace.stack import apt
 from tailrace.stack.errors import NotReady, Unavailable
 from tailrace.stack.fetch import fetched
+from tailrace.stack.names import redis_number
 from tailrace.stack.process import Command
 from tailrace.stack.server import Server
 
@@ -67,7 +68,7 @@ class Redis(Server):
 
     def endpoint(self, version: str) -> str:
         """See `Server.endpoint`; one server a version, so all use the default account."""
-        return f"redis://:{self.password('default')}@127.0.0.1:{self.port}/0"
+        return f"redis://:{self.password('default')}@127.0.0.1:{self.port}/{redis_number(version)}"
 
     def admin(self) -> str:
         """See `Server.admin`."""

@@ -1,26 +1,12 @@
-"""The platform's three special databases, each on a server of its own, under the names that it has for them."""
+"""The platform's three special databases, each on a server of its own."""
 
 from pathlib import Path
 
 from tailrace.stack.host import Host
 from tailrace.stack.mysql import MySQL
+from tailrace.stack.names import ai_identity, credit, dao
 from tailrace.stack.postgres import Postgres
 from tailrace.stack.settings import Settings
-
-MAIN = "future"
-"""The version whose databases go without its name."""
-
-
-def ai_identity(version: str) -> str:
-    return f"ai_identity_{'network' if version == MAIN else version}"
-
-
-def dao(version: str) -> str:
-    return "dao_governance" if version == MAIN else f"dao_governance_{version}"
-
-
-def credit(version: str) -> str:
-    return "enterprise_credit" if version == MAIN else f"enterprise_credit_{version}"
 
 
 class AiIdentity(Postgres):

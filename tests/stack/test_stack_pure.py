@@ -204,6 +204,7 @@ def test_urls_and_fingerprints(host: Host, tmp_path: Path) -> None:
     assert kafka.endpoint("dao") == f"kafka://dao:{settings.password('kafka.dao')}@127.0.0.1:{settings.port('kafka')}"
     redis = Redis(host, settings, tmp_path, "future")
     assert redis.endpoint("future").endswith(f"@127.0.0.1:{settings.port('future.redis')}/0")
+    assert redis.endpoint("dao").endswith("/3")
     assert redis.fingerprint() == Redis(host, Settings(tmp_path), tmp_path, "future").fingerprint()
     assert redis.fingerprint() != Redis(host, settings, tmp_path, "dao").fingerprint()
 
