@@ -13,7 +13,7 @@ run: ## the demonstration; ARGS are handed on to it
 	@$(BOOTSTRAP) tailrace demo $(ARGS)
 
 test: lint ## style, types, layers, then the tests
-	@$(BOOTSTRAP) pytest -m "not long" $(ARGS)
+	@$(BOOTSTRAP) pytest -m "not long" -n 3 --dist loadfile $(ARGS)
 
 fault: ## the long tests: servers killed, stopped and emptied while writes go on
 	@$(BOOTSTRAP) pytest -m long $(ARGS)
