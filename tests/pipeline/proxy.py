@@ -1,8 +1,9 @@
-"""A TCP proxy that can fall silent without closing: what a firewall or a dead host does to a connection."""
+"""A TCP proxy that can fall silent without closing, as a firewall or a dead host does to a connection, or be slow."""
 
 import contextlib
 import socket
 import threading
+import time
 from types import TracebackType
 
 CHUNK = 1 << 16
@@ -19,6 +20,7 @@ class Proxy:
         self._listening = socket.create_server(("127.0.0.1", 0))
         self._open: list[socket.socket] = []
         self._silent: set[socket.socket] = set()
+        self._pace = 0.0
         self._guard = threading.Lock()
         threading.Thread(target=self._accept, daemon=True).start()
 
@@ -33,11 +35,19 @@ class Proxy:
             self._silent |= set(self._open)
             return len(self._open) // 2
 
+    def slow_down(self, bytes_a_second: float) -> None:
+        """Forward so much either way of each connection from now on; 0 for as much as comes."""
+        self._pace = 1 / bytes_a_second if bytes_a_second else 0.0
+
     def _accept(self) -> None:
         with contextlib.suppress(OSError):  # it was closed
             while True:
                 client, _ = self._listening.accept()
-                server = socket.create_connection(("127.0.0.1", self._to))
+                try:
+                    server = socket.create_connection(("127.0.0.1", self._to))
+                except ConnectionRefusedError:  # which the client is to find too
+                    client.close()
+                    continue
                 with self._guard:
                     self._open += [client, server]
                 threading.Thread(target=self._forward, args=(client, server, False), daemon=True).start()
@@ -50,6 +60,7 @@ class Proxy:
                     continue  # read, so that nobody's kernel says the other side is slow
                 if keep and len(self.heard) < MOST_KEPT:
                     self.heard += data
+                time.sleep(len(data) * self._pace)
                 other.sendall(data)
         with self._guard:
             if one in self._open and one not in self._silent:

@@ -1,0 +1,44 @@
+"""The fault matrix: whatever happens to a store, it ends as MySQL's history dictates, by itself.
+
+Every day one fault is tried on each store; `make fault` tries all, for longer, and prints the table.
+"""
+
+from collections.abc import Iterator
+
+import pytest
+from faulty import FAULTS, FILES_ONLY, PLACES, Mended, Patient, patient
+
+from sinks.registry import SPECS
+
+EVERY_DAY = dict(zip(sorted(SPECS), ["stopped", "killed", "silent", "slow", "restored"] * len(SPECS), strict=False))
+EVERY_DAY["sqlite"] = "emptied"
+SHORT, LONG = 3.0, 20.0
+
+
+def test_every_store_is_in_the_matrix() -> None:
+    assert PLACES.keys() >= SPECS.keys()
+
+
+@pytest.fixture(scope="module", params=sorted(SPECS))
+def one(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Patient]:
+    with patient(request.param, tmp_path_factory.mktemp(request.param)) as found:
+        yield found
+
+
+def hurt(one: Patient, fault: str, seconds: float, matrix: dict[tuple[str, str], Mended]) -> None:
+    mended = one.mended(FAULTS[fault](one, seconds))
+    matrix[fault, one.name] = mended
+    assert (mended.verdict, mended.lost, mended.doubled, mended.stale) == ("equal", 0, 0, 0)
+
+
+def test_a_fault_leaves_nothing_wrong(one: Patient, matrix: dict[tuple[str, str], Mended]) -> None:
+    hurt(one, EVERY_DAY[one.name], SHORT, matrix)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("fault", FAULTS)
+def test_every_fault_leaves_nothing_wrong(one: Patient, fault: str, matrix: dict[tuple[str, str], Mended]) -> None:
+    if one.name == "sqlite" and fault in FILES_ONLY:
+        pytest.skip("files have no server that could be stopped")
+    hurt(one, fault, LONG, matrix)
