@@ -43,16 +43,24 @@ class Probe:
 
 
 def measure(
-    topology: Topology, version: str, endpoints: Mapping[str, str], *, rate: float, seconds: float
+    topology: Topology,
+    version: str,
+    endpoints: Mapping[str, str],
+    *,
+    rate: float,
+    seconds: float,
+    derived: bool = True,
 ) -> dict[str, Any]:
-    """Quantiles in milliseconds for each store, of rows and (``<store> <enricher>``) of what is made of them.
+    """Quantiles in milliseconds for each store, of rows and (``<store> <enricher>``) of what is made of them, which
+    can be left out.
 
     ``rate`` is the other traffic's, in changes a second. Raises `Transient` where a probe is not visible within ten
     seconds and three times what its tier gathers for: no pipeline runs, or it stands.
     """
     traffic = Traffic(endpoints["mysql"], rate=rate, seed=20250913) if rate > 0 else None
     with closing(connect(MysqlUrl.parse(endpoints["mysql"]))) as mysql:
-        probes = _probes(topology, version, KafkaUrl.parse(endpoints["kafka"]), mysql)
+        targets = topology.every_target(version) if derived else topology.targets(version)
+        probes = _probes(targets, version, KafkaUrl.parse(endpoints["kafka"]), mysql)
         if traffic is not None:
             traffic.start()
         try:
@@ -80,10 +88,10 @@ def _quantiles(ordered: list[float]) -> dict[str, float]:
     }
 
 
-def _probes(topology: Topology, version: str, kafka: KafkaUrl, mysql: Connection) -> list[Probe]:
+def _probes(targets: Sequence[Target], version: str, kafka: KafkaUrl, mysql: Connection) -> list[Probe]:
     """A row of its own for the first target of each store, and for the first of what is made there."""
     chosen: dict[tuple[str, bool], Target] = {}
-    for target in topology.every_target(version):
+    for target in targets:
         if target.source in PROBED and target.tier.flush <= SLOWEST:
             chosen.setdefault((target.sink, target.of is not None), target)
     schemas = SchemaBook(kafka, version)
