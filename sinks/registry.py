@@ -2,6 +2,6 @@
 
 from sinks.contract import SinkSpec
 from sinks.redis import REDIS
-from sinks.sql import POSTGRES, SQLITE
+from sinks.sql import AI_IDENTITY, CREDIT, DAO, POSTGRES, SQLITE
 
-SPECS: dict[str, SinkSpec] = {spec.name: spec for spec in (REDIS, POSTGRES, SQLITE)}
+SPECS: dict[str, SinkSpec] = {spec.name: spec for spec in (REDIS, POSTGRES, SQLITE, AI_IDENTITY, DAO, CREDIT)}

@@ -1,17 +1,19 @@
 """Connections to MySQL and MariaDB, and their errors in our terms."""
 
 import ssl
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, cast, get_args
-from urllib.parse import parse_qsl, unquote, urlsplit
+from typing import TYPE_CHECKING, Any
 
 import pymysql
 from pymysql.constants import CR, ER
 from pymysql.cursors import Cursor
 
 from changes.errors import Misconfigured, Transient
+from changes.mysqlurl import MysqlUrl
+from sinks.sql.mysql.tls import driver_tls
+
+__all__ = ["ANSWER_SECONDS", "Connection", "MysqlUrl", "classified", "connect", "session"]
 
 if TYPE_CHECKING:
     Connection = pymysql.Connection[Cursor]
@@ -33,74 +35,6 @@ _TLS_DEMANDED = 3159
 ANSWER_SECONDS = 300
 """A server that has sent nothing for so long, in the midst of a statement, is taken for dead."""
 
-Tls = Literal["disabled", "preferred", "required", "verify-ca", "verify-identity"]
-_OWN_MACHINE = {"127.0.0.1", "localhost", "::1"}
-
-
-@dataclass(frozen=True)
-class MysqlUrl:
-    """``mysql://user:password@host:port/database[?ssl=…][&ssl_ca=…]``.
-
-    ``ssl`` goes for every connection, that of the binlog included, and is called as MySQL's clients call it:
-    ``disabled``, ``preferred`` (where the server offers it), ``required`` (whoever the server is), ``verify-ca`` (its
-    certificate must be signed by ``ssl_ca``, a file, or by one that the system trusts), ``verify-identity`` (and name
-    the host too). Where it is left out: ``preferred``, and ``disabled`` within one machine, where it protects nothing
-    and costs a fifth of the speed.
-    """
-
-    host: str
-    port: int
-    user: str
-    password: str = field(repr=False)
-    database: str
-    tls: Tls = "preferred"
-    ca: str = ""
-
-    @classmethod
-    def parse(cls, url: str) -> "MysqlUrl":
-        """Raises `Misconfigured` where ``url`` is not of that form; the message holds no password."""
-        parts = urlsplit(url)
-        if parts.scheme not in {"mysql", "mariadb"} or not parts.hostname or not parts.path.strip("/"):
-            raise Misconfigured("a MySQL URL looks like mysql://user:password@host:3306/database")
-        query = dict(parse_qsl(parts.query, keep_blank_values=True))
-        tls, ca = _tls(query, parts.hostname)
-        return cls(
-            host=parts.hostname,
-            port=parts.port or 3306,
-            user=unquote(parts.username or ""),
-            password=unquote(parts.password or ""),
-            database=unquote(parts.path.strip("/")),
-            tls=tls,
-            ca=ca,
-        )
-
-
-def _tls(query: Mapping[str, str], host: str) -> tuple[Tls, str]:
-    tls = query.get("ssl", "disabled" if host in _OWN_MACHINE else "preferred")
-    ca = query.get("ssl_ca", "")
-    if tls not in get_args(Tls):
-        raise Misconfigured(f"`ssl={tls}` of a MySQL URL is none of {', '.join(get_args(Tls))}")
-    if ca and not tls.startswith("verify"):
-        raise Misconfigured(f"`ssl_ca` of a MySQL URL is for `ssl=verify-ca` and `verify-identity`, not `ssl={tls}`")
-    return cast(Tls, tls), ca
-
-
-def _driver_tls(url: MysqlUrl) -> dict[str, Any]:
-    """The driver's options. Raises `Misconfigured` where the file of certificates cannot be used."""
-    if url.tls == "preferred":
-        return {}  # what the driver does by itself
-    if url.tls == "disabled":
-        return {"ssl_disabled": True}
-    try:
-        context = ssl.create_default_context(cafile=url.ca or None)
-    except OSError as error:
-        raise Misconfigured(f"`ssl_ca` of the MySQL URL, `{url.ca}`, cannot be used: {error}") from error
-    context.verify_flags &= ~ssl.VERIFY_X509_STRICT  # certificates that servers make for themselves lack what it wants
-    context.check_hostname = url.tls == "verify-identity"
-    if url.tls == "required":
-        context.verify_mode = ssl.CERT_NONE
-    return {"ssl": context}
-
 
 def connect(url: MysqlUrl, **options: Any) -> Connection:
     """A connection in UTC with autocommit. Raises `Transient` or `Misconfigured`."""
@@ -115,7 +49,7 @@ def connect(url: MysqlUrl, **options: Any) -> Connection:
             autocommit=True,
             connect_timeout=10,
             init_command="SET time_zone = '+00:00'",
-            **{"read_timeout": ANSWER_SECONDS, **_driver_tls(url), **options},
+            **{"read_timeout": ANSWER_SECONDS, **driver_tls(url), **options},
         )
     except pymysql.err.MySQLError as error:
         raise classified(error, url) from error

@@ -1,6 +1,13 @@
-"""The SQL sink, in dialects: one table per target, a side table of tombstones, every write guarded by position."""
+"""The SQL sink, in dialects: one table per target, a side table of tombstones, every write guarded by position.
 
-from sinks.sql.postgres import POSTGRES
+A dialect may serve several databases, each a sink of its own name: the special databases of a platform are these.
+"""
+
+from sinks.sql.mysql import mysql
+from sinks.sql.postgres import postgres
 from sinks.sql.sqlite import SQLITE
 
-__all__ = ["POSTGRES", "SQLITE"]
+POSTGRES, AI_IDENTITY = postgres("postgres"), postgres("ai_identity")
+DAO, CREDIT = mysql("dao"), mysql("credit")
+
+__all__ = ["AI_IDENTITY", "CREDIT", "DAO", "POSTGRES", "SQLITE"]

@@ -27,14 +27,15 @@ class PostgresHarness:
         *(("time", value) for value in ("", "01:00:00ZZ", "1:00:00")),
     ]
 
-    def __init__(self, stack: Servers, beside: Others) -> None:
-        self.url = stack.endpoints["future"]["postgres"]
+    def __init__(self, stack: Servers, beside: Others, name: str = "postgres") -> None:
+        self.name = name
+        self.url = stack.endpoints["future"][name] if name == "postgres" else beside.url(name)
 
     def build(self) -> Sink:
         return PostgresSink(self.url)
 
     def target(self, place: str) -> Target:
-        return target_of("postgres", place, user="user_id")
+        return target_of(self.name, place, user="user_id")
 
     @asynccontextmanager
     async def poison(self, records: Sequence[Record]) -> AsyncIterator[list[Record]]:

@@ -1,13 +1,18 @@
 """The harness of each sink. A sink in the registry without one here fails the suite."""
 
 from collections.abc import Callable
+from functools import partial
 
 from conformance import Harness, Others, Servers
+from harness_mysql import MysqlHarness
 from harness_postgres import PostgresHarness
 from harness_redis import RedisHarness
 from harness_sqlite import SqliteHarness
 
 HARNESSES: dict[str, Callable[[Servers, Others], Harness]] = {
+    "ai_identity": partial(PostgresHarness, name="ai_identity"),
+    "credit": partial(MysqlHarness, name="credit"),
+    "dao": partial(MysqlHarness, name="dao"),
     "postgres": PostgresHarness,
     "redis": RedisHarness,
     "sqlite": SqliteHarness,

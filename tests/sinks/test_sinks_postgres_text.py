@@ -9,10 +9,11 @@ from changes.errors import Misconfigured, Rejected, Transient
 from changes.key import key_of
 from changes.record import Record
 from changes.schema import Column, kind_of
+from sinks.sql.locks import locks
 from sinks.sql.postgres import check
 from sinks.sql.postgres.ddl import Found, index_name, plan
 from sinks.sql.postgres.errors import classify
-from sinks.sql.postgres.statements import FEW, begin, locks, statements_of, upsert_arguments
+from sinks.sql.postgres.statements import FEW, begin, statements_of, upsert_arguments
 from sinks.sql.postgres.types import joined, to_text, type_of, widens
 from sinks.sql.table import portions, table_of
 

@@ -28,11 +28,13 @@ def build(url: str) -> Sink:
 def check(target: Target) -> None:
     check_place(target)
     if len(target.place.encode()) > LONGEST_NAME:
-        raise Misconfigured(f"`{target.table}` → `postgres`: `{target.place}` is longer than {LONGEST_NAME} bytes")
+        raise Misconfigured(f"`{target.table}` → `{target.sink}`: `{target.place}` is longer than {LONGEST_NAME} bytes")
 
 
 def place_of(target: Target, row: Mapping[str, Value]) -> str:
     return ""
 
 
-POSTGRES = SinkSpec("postgres", "postgres", build, check, place_of)
+def postgres(name: str) -> SinkSpec:
+    """The dialect as the sink ``name``, whose endpoint is called so too."""
+    return SinkSpec(name, name, build, check, place_of)

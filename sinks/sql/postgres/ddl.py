@@ -118,7 +118,8 @@ def _wanted(table: Table, found: Found) -> dict[str, str]:
     for column in table.columns:
         if len(column.name.encode()) > _LONGEST_NAME:
             raise Misconfigured(
-                f"`{table.target.table}` → `postgres`: the column `{column.name}` is longer than {_LONGEST_NAME} bytes"
+                f"`{table.target.table}` → `{table.target.sink}`: the column `{column.name}` is longer than"
+                f" {_LONGEST_NAME} bytes"
             )
     return {
         column.name: _vector_type(table, column, found) if column.kind is Kind.VECTOR else type_of(column)

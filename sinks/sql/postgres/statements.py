@@ -11,18 +11,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-import xxhash
-
 from changes.canonical import halves
 from changes.key import Key
 from changes.record import Record
 from changes.schema import Column
+from sinks.sql.locks import locks
 from sinks.sql.postgres.ddl import RESERVED_TYPES, SIDE_TABLE, base
 from sinks.sql.postgres.types import from_text, readable, to_text
 from sinks.sql.table import Portion, Table, quote, quoted
-
-LOCK_GROUPS = 16
-"""A lock stands for the buckets of a target with the same remainder by this."""
 
 FEW = 50
 """Records up to which a batch is written by plans that are kept."""
@@ -196,10 +192,6 @@ def key_arguments(table: Table, keys: Sequence[Key]) -> list[list[str | None]]:
 def begin(records: Sequence[Record]) -> str:
     """What begins the transaction of a batch, in one message: its locks are held before the next statement is given
     its snapshot.
-
-    Without them a delete and a late upsert of one row could pass each other: where neither row nor tombstone exists
-    yet there is nothing that both would have to lock. Writers that share keys out by their buckets' remainder by
-    `LOCK_GROUPS` never wait for each other.
     """
     pairs = ", ".join(f"({target}, {part})" for target, part in locks(records))
     kept = f"{_KEPT}; " if len(records) <= FEW else ""
@@ -207,14 +199,3 @@ def begin(records: Sequence[Record]) -> str:
         f"BEGIN ISOLATION LEVEL READ COMMITTED; {kept}"
         f"SELECT pg_advisory_xact_lock(l.target, l.part) FROM (VALUES {pairs}) AS l (target, part)"
     )
-
-
-def locks(records: Sequence[Record]) -> list[tuple[int, int]]:
-    """The advisory locks of a batch: ascending, so that no two batches block each other for good."""
-    return sorted({(_lock_number(record.target.name), record.key.bucket % LOCK_GROUPS) for record in records})
-
-
-@lru_cache(maxsize=1024)
-def _lock_number(target: str) -> int:
-    """A target's name as a signed 32-bit number; two that collide only wait for each other more often."""
-    return xxhash.xxh32_intdigest(f"tailrace {target}".encode()) - (1 << 31)

@@ -2,11 +2,9 @@
 
 import json
 import sqlite3
-import threading
 from collections.abc import Collection, Generator, Iterable, Mapping, Sequence
-from itertools import islice
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any
 
 from changes.key import Key, key_of
 from changes.record import BucketSum, StoredRow, StoredSums
@@ -15,11 +13,6 @@ from sinks.sql.sqlite import statements
 from sinks.sql.sqlite.files import path_of, place_in, reading, walk
 from sinks.sql.sqlite.portion import bound_key, value_of
 from sinks.sql.table import Table
-
-_PAGE = 500
-"""Rows that are read before they are handed over."""
-
-Result = TypeVar("Result")
 
 
 class Reader:
@@ -61,23 +54,6 @@ class Reader:
             with reading(path, self._busy) as connection:
                 connection.execute("BEGIN")
                 _sum(connection, table, schema, upto, place_in(path), found)
-
-
-class Pages(Generic[Result]):
-    """What a generator gives that waits for the disk, to be drawn a page at a time by one thread or another."""
-
-    def __init__(self, source: Generator[Result]) -> None:
-        self._source = source
-        self._lock = threading.Lock()  # whoever gives up waiting for a page closes behind it
-
-    def next(self) -> list[Result]:
-        """The next page, empty at the end."""
-        with self._lock:
-            return list(islice(self._source, _PAGE))
-
-    def close(self) -> None:
-        with self._lock:
-            self._source.close()
 
 
 def names(connection: sqlite3.Connection, name: str) -> dict[str, str]:

@@ -3,7 +3,7 @@
 import asyncio
 import sqlite3
 import time
-from collections.abc import AsyncIterator, Callable, Collection, Generator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from itertools import chain, islice
@@ -17,11 +17,12 @@ from changes.schema import TableSchema
 from changes.target import Target
 from sinks.fold import fold
 from sinks.isolate import isolate
+from sinks.sql.pages import drawn
 from sinks.sql.sqlite import statements
 from sinks.sql.sqlite.errors import classify_os
 from sinks.sql.sqlite.files import Files, OpenFile, check_version, make_folder, translated, walk
 from sinks.sql.sqlite.portion import Bound
-from sinks.sql.sqlite.reader import Pages, Reader, names
+from sinks.sql.sqlite.reader import Reader, names
 from sinks.sql.table import Table, portions, table_of
 
 _EXPIRE_EVERY = 3600.0
@@ -145,25 +146,17 @@ class SqliteSink:
         places: dict[str, list[int]] = {}
         for index, (place, _) in enumerate(wanted):
             places.setdefault(place, []).append(index)
-        async for index, row in self._drawn(self._reader.found(table_of(target, schema), schema, wanted, places)):
+        async for index, row in drawn(
+            self._reader.found(table_of(target, schema), schema, wanted, places), self._in_thread
+        ):
             stored[index] = row
         return stored
 
     async def rows(
         self, target: Target, schema: TableSchema, buckets: Collection[int] | None = None
     ) -> AsyncIterator[StoredRow]:
-        async for row in self._drawn(self._reader.rows(table_of(target, schema), schema, buckets)):
+        async for row in drawn(self._reader.rows(table_of(target, schema), schema, buckets), self._in_thread):
             yield row
-
-    async def _drawn(self, source: Generator[Result]) -> AsyncIterator[Result]:
-        """What a generator gives that waits for the disk."""
-        pages = Pages(source)
-        try:
-            while page := await self._in_thread(pages.next):
-                for one in page:
-                    yield one
-        finally:
-            await asyncio.to_thread(pages.close)
 
     async def sums(self, target: Target, schema: TableSchema, upto: int) -> StoredSums:
         """Each file as it is at one moment."""
