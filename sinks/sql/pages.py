@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable, Generator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from itertools import islice
 from typing import Generic, TypeVar
 
@@ -32,7 +32,7 @@ class Pages(Generic[Result]):
 
 async def drawn(
     source: Generator[Result], in_thread: Callable[[Callable[[], list[Result]]], Awaitable[list[Result]]]
-) -> AsyncIterator[Result]:
+) -> AsyncGenerator[Result, None]:
     """What ``source`` gives, drawn by ``in_thread``."""
     pages = Pages(source)
     try:

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Collection, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import aclosing
 from typing import Any, TypeVar
 
 from changes.canonical import canonical_row
@@ -88,8 +89,9 @@ class MysqlSink:
             return
         table = table_of(target, schema)
         text = statements.statements_of(table).scan if buckets is None else statements.some(table, buckets)
-        async with self._free:
-            async for row in drawn(_scan(self._connected(), text, table, schema), self._in_thread):
+        found = _scan(self._connected(), text, table, schema)
+        async with self._free, aclosing(drawn(found, self._in_thread)) as rows:
+            async for row in rows:
                 yield row
 
     async def sums(self, target: Target, schema: TableSchema, upto: int) -> StoredSums:
