@@ -3,16 +3,15 @@
 import os
 import shutil
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
 from tailrace.stack import Stack
-from tailrace.stack.endpoints import VARIABLES, variable
+from tailrace.stack.beside import Beside
 from tailrace.stack.errors import NotReady
 from tailrace.stack.host import Host
 from tailrace.stack.mariadb import MariaDB
@@ -54,37 +53,11 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
         discard_orphans(report.append)
 
 
-class Beside:
-    """The servers of the profile ``full``, each started when the first test asks for it.
-
-    Where ``TAILRACE_TEST_MONGODB_URL`` and its like name one, that one is taken: tests may empty what they make there.
-    """
-
-    def __init__(self, folder: Path, leaving: ExitStack, environ: Mapping[str, str]) -> None:
-        self._folder, self._leaving, self._environ = folder, leaving, environ
-        self._urls: dict[str, str] = {}
-
-    def url(self, kind: str) -> str:
-        if kind not in self._urls:
-            self._urls[kind] = self._environ.get(f"TAILRACE_TEST_{VARIABLES[kind]}") or self._started(kind)
-        return self._urls[kind]
-
-    def _started(self, kind: str) -> str:
-        # All others are said to be given, so that this one alone is started.
-        others = {variable("future", other): "elsewhere" for other in VARIABLES if other not in {kind, "sqlite"}}
-        servers = Stack(self._folder / kind, profile="full", environ={**self._environ, **others}, report=lambda _: None)
-        self._leaving.callback(shutil.rmtree, servers.folder)
-        self._leaving.callback(servers.down)
-        servers.up()
-        return servers.endpoints()["future"][kind]
-
-
 @pytest.fixture(scope="session")
 def beside(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Beside]:
     """The stores that the profile ``core`` has not, for as long as the session lasts."""
-    environ = {name: value for name, value in os.environ.items() if not name.startswith("FUTURE_")}
     with ExitStack() as leaving:
-        yield Beside(tmp_path_factory.mktemp("beside"), leaving, environ)
+        yield Beside(tmp_path_factory.mktemp("beside"), leaving, os.environ)
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,38 @@
+"""Servers of one kind at a time, for tests and measurements that need no whole stack."""
+
+import shutil
+from collections.abc import Mapping
+from contextlib import ExitStack
+from pathlib import Path
+
+from tailrace.stack.endpoints import VARIABLES, variable
+from tailrace.stack.stack import Stack
+
+
+class Beside:
+    """The servers of the profile ``full``, each started when it is first asked for; ``leaving`` stops them.
+
+    Where ``TAILRACE_TEST_MONGODB_URL`` and its like name one, that one is taken: whoever asks may empty what it makes
+    there.
+    """
+
+    def __init__(self, folder: Path, leaving: ExitStack, environ: Mapping[str, str]) -> None:
+        # Variables that name somebody's servers would keep ours from being started.
+        self._environ = {name: value for name, value in environ.items() if not name.startswith("FUTURE_")}
+        self._folder, self._leaving = folder, leaving
+        self._urls: dict[str, str] = {}
+
+    def url(self, kind: str) -> str:
+        """The endpoint of a kind of server of the version ``future``."""
+        if kind not in self._urls:
+            self._urls[kind] = self._environ.get(f"TAILRACE_TEST_{VARIABLES[kind]}") or self._started(kind)
+        return self._urls[kind]
+
+    def _started(self, kind: str) -> str:
+        # All others are said to be given, so that this one alone is started.
+        others = {variable("future", other): "elsewhere" for other in VARIABLES if other not in {kind, "sqlite"}}
+        servers = Stack(self._folder / kind, profile="full", environ={**self._environ, **others}, report=lambda _: None)
+        self._leaving.callback(shutil.rmtree, servers.folder)
+        self._leaving.callback(servers.down)
+        servers.up()
+        return servers.endpoints()["future"][kind]
