@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from changes.errors import Misconfigured, Rejected, Transient
 from sinks.sql.mysql import ddl
-from sinks.sql.mysql.pool import Connection, ask
+from sinks.sql.mysql.pool import Connection, ask, translated
 from sinks.sql.mysql.types import text_literal
 from sinks.sql.table import Table
 
@@ -37,7 +37,8 @@ def ensure(connection: Connection, tables: Sequence[Table]) -> None:
         for table in tables:
             for statement in ddl.plan(table, _find(connection, table)):
                 try:
-                    ask(connection, statement)
+                    with translated():
+                        ask(connection, statement)
                 except Rejected as error:  # a row that would be too long, say
                     raise Misconfigured(f"`{table.target.table}` → `{table.target.sink}`: {error}") from error
 

@@ -90,10 +90,12 @@ class Pool:
                         sock.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
+        """Close every connection; no thread may be waiting on one any more."""
         with self._lock:
             self._closed = True
-            idle, self._idle = self._idle, []
-        for connection, _ in idle:
+            left = [*self._used, *(connection for connection, _ in self._idle)]
+            self._idle.clear()
+        for connection in left:
             _cut(connection)
 
     def _taken(self) -> Connection:
