@@ -284,7 +284,7 @@ def test_a_table_is_widened_in_one_statement() -> None:
     [
         (replace(THERE, key=("other",)), "it was made for another table"),
         (replace(THERE, columns={"id": "bigint"}), "it was made for another table"),
-        (replace(THERE, columns={**THERE.columns, "id": "longtext"}), "cannot become bigint"),
+        (replace(THERE, columns={**THERE.columns, "id": "date"}), "is date and cannot become bigint"),
         (Found(taken=True), "`notes` is a table that is not Tailrace's"),
     ],
 )

@@ -1,6 +1,7 @@
 """Connections to one MySQL database for threads, and the driver's errors as ours."""
 
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -187,6 +188,10 @@ def translated() -> Iterator[None]:
         yield
     except pymysql.err.MySQLError as error:
         number, message = (*error.args, "", "")[:2]
+        if isinstance(getattr(error, "original_exception", None), ssl.SSLCertVerificationError):
+            raise Misconfigured(
+                f"MySQL: {message}: `ssl_ca` of its URL names the file of the authority that signed its certificate"
+            ) from error
         raise classify(number if isinstance(number, int) else 0, str(message or error)) from error
     except OSError as error:
         raise Transient(f"MySQL: {error or type(error).__name__}") from error
