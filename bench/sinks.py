@@ -14,6 +14,7 @@ import importlib
 import importlib.util
 import json
 import os
+import secrets
 import statistics
 import sys
 import tempfile
@@ -39,8 +40,9 @@ RawUpsert = Callable[[str, str, Sequence[Sequence[Record]]], Awaitable[None]]
 RAW = {"ai_identity": "postgres", "dao": "mysql", "credit": "mysql"}
 """The module of a sink that is another's dialect."""
 PLACES = {"redis": "bench{}:{{id}}", "neo4j": "Bench{}", "weaviate": "Bench{}"}
-"""How a new place is called, where it is not ``bench1``."""
+"""How a new place is called, where it is not ``bench`` and what tells it from others."""
 USERS = 100
+RUN = secrets.token_hex(3)
 
 ROWS = {
     "id": "bigint",
@@ -87,7 +89,7 @@ def row_of(schema: TableSchema, id_: int, random: Random) -> dict[str, Value]:
 
 
 def target_of(sink: str, number: int) -> Target:
-    place = PLACES.get(sink, "bench{}").format(number)
+    place = PLACES.get(sink, "bench{}").format(f"{RUN}x{number}")
     user = "user_id" if sink == "sqlite" else None
     return Target("future", "bench", "notes", ("id",), sink, DEFAULT_TIERS["batch"], place, user=user)
 
