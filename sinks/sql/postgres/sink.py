@@ -29,7 +29,7 @@ _SETTINGS = {
     # A plan made for a portion of ten rows would join one of five thousand by nested loops.
     "plan_cache_mode": "force_custom_plan",
     "jit": "off",
-    "lock_timeout": "30s",
+    "lock_timeout": "20s",
     # A process that is stopped in mid-transaction must not hold its locks for ever.
     "idle_in_transaction_session_timeout": "60s",
 }
@@ -50,7 +50,7 @@ class PostgresSink:
         url: str,
         *,
         connections: int = 4,
-        timeout: float = 60.0,
+        timeout: float = 30.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._url = url
@@ -95,7 +95,12 @@ class PostgresSink:
         return await fold(batch, self._isolate)
 
     async def _isolate(self, records: Sequence[Record]) -> list[Outcome]:
-        return await isolate(records, self._attempt)
+        try:
+            return await isolate(records, self._attempt)
+        except Transient:
+            # Whatever befell one connection, such as a firewall that forgot it, may have befallen the others.
+            await self._connected().expire_connections()
+            raise
 
     async def _attempt(self, records: Sequence[Record]) -> list[Outcome]:
         """Store records of distinct rows in one transaction; raises `Rejected` where it was rolled back."""
@@ -220,6 +225,9 @@ async def _begun(connection: asyncpg.pool.PoolConnectionProxy, begin: str) -> As
         yield
         await connection.execute("COMMIT")
         committed = True
+    except TimeoutError:  # it may never answer again, and a rollback would wait for as long once more
+        connection.terminate()
+        raise
     finally:
         if not committed and not connection.is_closed():
             await connection.execute("ROLLBACK")
