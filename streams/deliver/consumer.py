@@ -57,6 +57,7 @@ class LaneConsumer:
         self._topics = list(topics)
         self._paused = False
         self.hurry = threading.Event()
+        self._broken: KafkaException | None = None
         self._kept: list[Message] = []
         self._assigned_now: deque[Assigned] = deque()
         self._consumer = Consumer(
@@ -85,6 +86,13 @@ class LaneConsumer:
         await self._do(lambda: self._consumer.subscribe(self._topics, on_assign=self._assigned, on_lost=_lost))
 
     def _assigned(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        """Called by librdkafka, which no exception may pass through: it would end the thread, and nobody would know."""
+        try:
+            self._take_over(consumer, partitions)
+        except KafkaException as error:
+            self._broken = error
+
+    def _take_over(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         """A group without an offset begins at the beginning, said explicitly; one whose offset is gone must not."""
         for part in consumer.committed(partitions, timeout=OPERATION_SECONDS):
             begin = part.offset
@@ -127,10 +135,11 @@ class LaneConsumer:
         if kept:
             return kept
         first = self._consumer.poll(0.1)
-        return [] if first is None else self._checked([first])
+        return self._checked([] if first is None else [first])
 
-    @staticmethod
-    def _checked(messages: list[Message]) -> list[Message]:
+    def _checked(self, messages: list[Message]) -> list[Message]:
+        if self._broken is not None:
+            raise classified(self._broken.args[0], "taking over partitions")
         good = []
         for message in messages:
             error = message.error()
@@ -159,8 +168,7 @@ class LaneConsumer:
             self._consumer.pause(self._consumer.assignment())
             self._paused = True
         message = self._consumer.poll(0)
-        if message is not None:
-            self._kept += self._checked([message])
+        self._kept += self._checked([] if message is None else [message])
 
     async def resume(self) -> None:
         if self._paused:

@@ -133,7 +133,7 @@ class Fed:
 
 
 async def until_async(true: Callable[[], Any]) -> None:
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 300
     while not await true():
         assert time.monotonic() < deadline, "it did not happen in time"
         await asyncio.sleep(0.2)
