@@ -12,7 +12,8 @@ from conftest import Running
 from streams_lanes import Fed, fed, until
 
 from streams.deliver.control import Order
-from streams.deliver.letters import letters_of
+from streams.deliver.healing import with_healed
+from streams.deliver.letters import Letter, decide, letters_of, message_of
 from streams.deliver.threshold import MOST
 from streams.watch import LaneId, behind
 
@@ -157,6 +158,7 @@ async def test_a_lane_that_is_due_in_an_hour_writes_when_it_is_asked(stack: Runn
         here.put(range(250))
         async with here.delivering() as lane:
             await until(lambda: lane.stats.due_ms is not None)
+            due = lane.stats.due_ms
             assert await here.held() == {}
             lane.tell(Order("flush", ["postgres"]))
             await asyncio.sleep(1)
@@ -164,10 +166,43 @@ async def test_a_lane_that_is_due_in_an_hour_writes_when_it_is_asked(stack: Runn
             lane.tell(Order("flush", ["redis"]))
             await here.until_held(250)
             await until(lambda: passed(here))
-            due = lane.stats.due_ms
             await until(lambda: (lane.stats.due_ms or 0) > (due or 0))
             here.put(range(250), "later")
         async with here.delivering() as again:
             await until(lambda: again.stats.due_ms is not None)
             assert (again.stats.due_ms or 0) - (lane.stats.due_ms or 0) < 60_000, "it counts from the last writing"
             assert set((await here.held()).values()) == {"a"}
+
+
+async def test_a_letter_is_open_until_the_store_holds_its_row_or_somebody_decides(stack: Running) -> None:
+    endpoints = stack.endpoints["future"]
+    with fed(endpoints, "postgres") as here:
+
+        def letters() -> list[Letter]:
+            return [letter for letter in letters_of(here.kafka, "future") if letter.topic == here.topic]
+
+        async def states() -> dict[object, str]:
+            found, away = await with_healed(here.topology, "future", endpoints, letters())
+            assert away == {}
+            return {letter.key["id"]: letter.state for letter in found}
+
+        here.put(range(9), "good")
+        async with here.delivering() as lane:
+            await here.until_held(9, "good")
+            connection = await asyncpg.connect(here.endpoint)
+            table = f"tailrace.{here.target.place}"
+            await connection.execute(f"ALTER TABLE {table} ADD CONSTRAINT good CHECK (text = 'good')")
+            await connection.close()
+            here.put(range(3), "bad")
+            await until(lambda: lane.stats.parked == 3)
+            assert await states() == {0: "open", 1: "open", 2: "open"}
+            here.put(range(1), "good")
+            await until(lambda: passed(here))
+            assert await states() == {0: "healed", 1: "open", 2: "open"}
+            one, other = sorted((one for one in letters() if one.key["id"]), key=lambda letter: letter.id)
+            decide(here.kafka, "future", [one], "discarded")
+            decide(here.kafka, "future", [other], "retried")
+            assert sorted((await states()).values()) == ["discarded", "healed", "retried"]
+            assert message_of(here.kafka, "future", one) is not None
+        told = here.balance()
+        assert (told.captured, told.applied + told.collapsed, told.parked, told.remainder) == (13, 10, 3, 0)
