@@ -116,10 +116,11 @@ async def test_records_that_a_group_was_moved_over_are_what_remains(stack: Runni
 
         def done() -> bool:
             try:
-                admin.alter_consumer_group_offsets(request)[here.group].result(30)
-            except KafkaException:  # the broker has not noticed yet that nobody is in the group
+                answer = admin.alter_consumer_group_offsets(request)[here.group].result(30)
+            except KafkaException:
                 return False
-            return True
+            # an error as long as the broker has not noticed that nobody is in the group
+            return all(part.error is None for part in answer.topic_partitions)
 
         await until(done)
         async with here.delivering() as lane:
