@@ -4,7 +4,7 @@ Whoever moves a group's offsets by hand leaves its commits without metadata; wha
 """
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import msgspec
 from confluent_kafka import Producer
@@ -50,3 +50,7 @@ class Delivered:
         found = sum(1 for _ in below)
         records.close()
         return found
+
+    def any_in(self, spans: Iterable[tuple[Part, range]]) -> bool:
+        """Whether a record stands at any of these offsets. Blocks and raises as `records_in` does."""
+        return any(self.records_in(part, offsets) for part, offsets in spans)

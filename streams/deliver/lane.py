@@ -127,7 +127,9 @@ class Lane:
                     ahead = None
                     await self._rewind(consumer, standing, to)
                 self.stats.repeated, self.stats.skipped = standing.repeated, standing.skipped
-                self._pace.saw(len(messages), standing.written, time.time())
+                left = self._pace.saw(len(messages), standing.written, time.time())
+                if left and not await asyncio.to_thread(self._delivered.any_in, left):
+                    self._pace.done(time.time())
         finally:
             await _dropped(ahead)
         await self._leave(standing)

@@ -11,7 +11,7 @@ LINGER_FROM = 0.05
 """Tiers that flush sooner than this (seconds) write what is there at once; slower ones wait for a portion."""
 HOLD_FROM = 10.0
 QUIET = 2.0
-"""Seconds without a message behind which nothing more is coming: what ends a topic may be no record."""
+"""Seconds without a message behind which nothing more may be coming: what ends a topic may be no record."""
 
 
 class Pace:
@@ -45,12 +45,24 @@ class Pace:
         """Begin to write all that is below ``ends``."""
         self._ends, self._last = ends, now
 
-    def saw(self, messages: int, written: Offsets, now: float) -> None:
-        """After each fetch: how many messages it had, and what is written by now."""
+    def saw(self, messages: int, written: Offsets, now: float) -> list[tuple[tuple[str, int], range]]:
+        """After each fetch: how many messages it had, and what is written by now.
+
+        Where nothing has come for a while, the offsets that are left: whoever asks looks whether any records stand
+        there, and calls `done` where none do.
+        """
         if self._ends is None:
-            return
+            return []
         if messages:
             self._last = now
-        passed = all(written.get(part, end) >= end for part, end in self._ends.items())
-        if passed or now - self._last >= QUIET:
-            self._ends, self.due = None, now + self._flush
+        left = [(part, range(written[part], end)) for part, end in self._ends.items() if written.get(part, end) < end]
+        if not left:
+            self.done(now)
+        elif now - self._last >= QUIET:
+            self._last = now
+            return left
+        return []
+
+    def done(self, now: float) -> None:
+        """All is written: the time begins anew."""
+        self._ends, self.due = None, now + self._flush

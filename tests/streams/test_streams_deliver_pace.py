@@ -39,14 +39,16 @@ def test_it_writes_all_that_was_there_then_and_begins_to_wait_anew() -> None:
     assert pace.due == HOUR + 2 + HOUR
 
 
-def test_an_end_that_is_no_record_is_reached_when_nothing_comes_for_a_while() -> None:
+def test_an_end_that_is_no_record_is_looked_at_when_nothing_comes_for_a_while() -> None:
     pace = Pace(HOUR)
-    pace.drain({PART: 20}, 100.0)
-    pace.saw(5, {PART: 19}, 101.0)
-    pace.saw(0, {PART: 19}, 101.0 + QUIET - 0.1)
+    pace.drain({PART: 20, ("t", 1): 5}, 100.0)
+    assert pace.saw(5, {PART: 19, ("t", 1): 5}, 101.0) == []
+    assert pace.saw(0, {PART: 19, ("t", 1): 5}, 101.0 + QUIET - 0.1) == []
+    assert pace.saw(0, {PART: 19, ("t", 1): 5}, 101.0 + QUIET) == [(PART, range(19, 20))]
+    assert pace.saw(0, {PART: 19, ("t", 1): 5}, 101.0 + QUIET + 0.1) == [], "it was looked at just now"
     assert not pace.holding
-    pace.saw(0, {PART: 19}, 101.0 + QUIET)
-    assert pace.holding
+    pace.done(200.0)
+    assert (pace.holding, pace.due) == (True, 200.0 + HOUR)
 
 
 def test_a_lane_without_partitions_has_nothing_to_write() -> None:
