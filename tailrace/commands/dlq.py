@@ -1,7 +1,7 @@
 """``tailrace dlq``: what stores refused, and what becomes of it."""
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,12 +12,8 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
-from audit.compare import plain
-from audit.expected import placing_columns
 from changes.position import to_text
-from changes.progress import Asked, KeyValue
 from changes.topology import Topology
-from changes.topology.model import CHUNK
 from streams.capture.requests import send
 from streams.deliver.control import Order, give
 from streams.deliver.healing import with_healed
@@ -36,6 +32,7 @@ from tailrace.commands.common import (
 )
 from tailrace.declared import read_topology
 from tailrace.endpoints import endpoints_of
+from tailrace.letters import asked_for, table_of
 
 STATES = ("open", "healed", "retried", "discarded")
 
@@ -75,21 +72,10 @@ def _read(topics: Path, version: str | None, sinks: Sequence[str], tables: Seque
     letters = [
         letter
         for letter in letters_of(kafka, chosen)
-        if (not sinks or letter.sink in sinks) and (not tables or _table_of(topology, chosen, letter)[0] in tables)
+        if (not sinks or letter.sink in sinks) and (not tables or table_of(topology, chosen, letter)[0] in tables)
     ]
     found, away = asyncio.run(with_healed(topology, chosen, endpoints, letters))
     return _Letters(topology, chosen, kafka, found, away)
-
-
-def _table_of(topology: Topology, version: str, letter: Letter) -> tuple[str, str]:
-    """The table whose rows tell the letter's row anew, and the enricher that makes it of them; empty for none."""
-    for table in topology.declared.tables:
-        if topology.topic(version, table.table) == letter.topic:
-            return table.table, ""
-        for enricher in table.enrich:
-            if topology.derived_topic(version, table.table, enricher) == letter.topic:
-                return table.table, enricher
-    return "", ""
 
 
 @dlq.command("list")
@@ -126,7 +112,7 @@ def _say_away(read: _Letters) -> None:
 
 
 def _summary(read: _Letters, letter: Letter) -> dict[str, Any]:
-    table, enricher = _table_of(read.topology, read.version, letter)
+    table, enricher = table_of(read.topology, read.version, letter)
     return {
         "id": letter.id,
         "sink": letter.sink,
@@ -278,31 +264,3 @@ def _chosen(read: _Letters, ids: Sequence[str], *, everything: bool) -> list[Let
         if one not in known:
             raise click.UsageError(f"there is no dead letter `{one}`: see `tailrace dlq list`")
     return [letter for letter in read.found if letter.id in ids]
-
-
-def asked_for(
-    topology: Topology, version: str, letters: Iterable[Letter]
-) -> tuple[dict[tuple[str, str], list[Asked]], list[Letter]]:
-    """What to ask capture for, by table and enricher (empty where it is about rows), each row once; and the letters
-    that name no row."""
-    asked: dict[tuple[str, str], dict[tuple[KeyValue, ...], Asked]] = {}
-    without: list[Letter] = []
-    for letter in letters:
-        table, enricher = _table_of(topology, version, letter)
-        key = topology.tables[table].key if table else []
-        if not table or any(name not in letter.key for name in key):
-            without.append(letter)
-            continue
-        targets = [one for one in topology.every_target(version) if one.source == table and (one.of or "") == enricher]
-        hint: dict[str, KeyValue] = {
-            name: plain(letter.row[name])
-            for name in sorted(placing_columns(targets) - {*key, CHUNK})
-            if letter.row.get(name) is not None
-        }
-        values = tuple(letter.key[name] for name in key)
-        chunk = letter.key.get(CHUNK, -1) if enricher else -1
-        rows = asked.setdefault((table, enricher), {})
-        before = rows.get(values)
-        highest = max(int(chunk or 0), -1 if before is None else before.chunk)
-        rows[values] = Asked([*values], hint, chunk=highest)
-    return {name: [*rows.values()] for name, rows in asked.items()}, without

@@ -6,7 +6,7 @@ from changes.progress import Asked
 from changes.topology import load
 from sinks.registry import SPECS
 from streams.deliver.letters import Letter
-from tailrace.commands.dlq import asked_for
+from tailrace.letters import asked_for
 
 TOPICS = """
 versions:
