@@ -136,7 +136,7 @@ class Fed:
 
 
 async def until_async(true: Callable[[], Any]) -> None:
-    deadline = time.monotonic() + 300
+    deadline = time.monotonic() + 120
     while not await true():
         assert time.monotonic() < deadline, "it did not happen in time"
         await asyncio.sleep(0.2)
