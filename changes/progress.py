@@ -9,8 +9,10 @@ import msgspec
 
 from changes.schema import TableSchema
 
+Internal = Literal["positions", "checkpoint", "schemas", "requests", "dlq", "dlq-state", "sums", "control", "delivered"]
 
-def internal_topic(version: str, name: Literal["positions", "checkpoint", "schemas", "requests", "dlq", "sums"]) -> str:
+
+def internal_topic(version: str, name: Internal) -> str:
     return f"{version}.tailrace.{name}"
 
 

@@ -1,4 +1,4 @@
-"""What a sink promises: six verbs, and a small description that costs nothing to import.
+"""What a sink promises: eight verbs, and a small description that costs nothing to import.
 
 A sink classifies what its store answers and does nothing about it: no retries, no batching, no parking, no
 metrics. Those are `streams.deliver`'s, once for all sinks.
@@ -51,6 +51,17 @@ class Sink(Protocol):
 
         Each (place, key) is looked at once: either it is beyond, or what `sums` has of it is all that was there.
         """
+
+    async def stamp(self, lane: str, stamp: str) -> str | None:
+        """Keep ``stamp`` (a few kB of text at most) for ``lane``, durably; returns the one it replaced, None for none.
+
+        It is kept among what the store holds, in its ``_tailrace_meta``, so that a store which is restored from a
+        backup, or emptied, shows an older one or none. May be called as soon as `open` has connected, whatever tables
+        it was given. Raises `Transient` and `Misconfigured` as `open` does.
+        """
+
+    async def stamped(self, lane: str) -> str | None:
+        """The stamp kept for ``lane``; None where the store knows of none. Raises as `stamp` does."""
 
     async def close(self) -> None:
         """Release everything; idempotent, never raises."""

@@ -8,6 +8,9 @@ LAG_DAYS = 7.0
 """The greatest lag that a sink may have: tombstones stay at least so long, and nothing newer is compacted."""
 LARGEST_RECORD = 8 << 20
 SUMS_LAG_MS = 600_000
+_LETTERS_MS = 30 * 86_400_000
+_SMALL = {"segment.bytes": str(16 << 20), "segment.ms": "600000", "min.cleanable.dirty.ratio": "0.1"}
+"""Small segments that are cleaned soon: of topics that are read whole at every start."""
 
 
 def topic_specs(topology: Topology, version: str) -> list[TopicSpec]:
@@ -30,18 +33,16 @@ def topic_specs(topology: Topology, version: str) -> list[TopicSpec]:
         for table in topology.declared.tables
         for enricher in table.enrich
     ]
-    # small segments that are cleaned soon: these topics are read whole at every start
-    small = {"segment.bytes": str(16 << 20), "segment.ms": "600000", "min.cleanable.dirty.ratio": "0.1"}
     return [
         *changes,
         *enriched,
-        TopicSpec(internal_topic(version, "checkpoint"), 1, {"cleanup.policy": "compact", **small}),
+        TopicSpec(internal_topic(version, "checkpoint"), 1, {"cleanup.policy": "compact", **_SMALL}),
         TopicSpec(internal_topic(version, "schemas"), 1, {"cleanup.policy": "compact"}),
         # whoever reads this one up to a mark finds what stood there for ten minutes
         TopicSpec(
             internal_topic(version, "sums"),
             1,
-            {"cleanup.policy": "compact", "min.compaction.lag.ms": str(SUMS_LAG_MS), **small},
+            {"cleanup.policy": "compact", "min.compaction.lag.ms": str(SUMS_LAG_MS), **_SMALL},
         ),
         TopicSpec(
             internal_topic(version, "positions"),
@@ -56,6 +57,16 @@ def topic_specs(topology: Topology, version: str) -> list[TopicSpec]:
         TopicSpec(
             internal_topic(version, "dlq"),
             1,
-            {"cleanup.policy": "delete", "retention.ms": str(30 * 86_400_000), "max.message.bytes": largest},
+            {"cleanup.policy": "delete", "retention.ms": str(_LETTERS_MS), "max.message.bytes": largest},
+        ),
+        TopicSpec(internal_topic(version, "delivered"), 1, {"cleanup.policy": "compact", **_SMALL}),
+        TopicSpec(
+            internal_topic(version, "control"), 1, {"cleanup.policy": "delete", "retention.ms": "3600000", **_SMALL}
+        ),
+        # what was decided about a letter outlives it
+        TopicSpec(
+            internal_topic(version, "dlq-state"),
+            1,
+            {"cleanup.policy": "compact,delete", "retention.ms": str(2 * _LETTERS_MS), **_SMALL},
         ),
     ]

@@ -8,7 +8,9 @@ from changes.errors import Misconfigured, TailraceError
 from tailrace.commands.bench import bench
 from tailrace.commands.check import check
 from tailrace.commands.common import BAD_CONFIGURATION, FAILURE
+from tailrace.commands.conservation import conservation
 from tailrace.commands.demo import demo
+from tailrace.commands.dlq import dlq
 from tailrace.commands.epoch import epoch
 from tailrace.commands.reenrich import reenrich
 from tailrace.commands.run import run
@@ -32,7 +34,24 @@ def cli() -> None:
     """
 
 
-for command in (demo, stack, validate, run, wait, status, tap, trace, check, snapshot, reenrich, search, epoch, bench):
+for command in (
+    demo,
+    stack,
+    validate,
+    run,
+    wait,
+    status,
+    tap,
+    trace,
+    check,
+    snapshot,
+    reenrich,
+    dlq,
+    conservation,
+    search,
+    epoch,
+    bench,
+):
     cli.add_command(command)
 
 

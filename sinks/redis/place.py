@@ -16,6 +16,9 @@ from changes.target import Target
 STAMP_PREFIX = "_tr:"
 """What stands before a row's key to make that of its position."""
 
+META_PREFIX = "_tailrace_meta:"
+"""What stands before a lane's name to make the key of what the lane keeps here; no row's key may begin so."""
+
 _PLACEHOLDER = re.compile(r"\{([^{}]+)\}")
 _GLOB_SPECIAL = re.compile(r"([\\*?\[\]])")
 
@@ -30,7 +33,7 @@ def check(target: Target) -> None:
         raise Misconfigured(f"{where}: it must name the key column `{missing[0]}`, or rows would share a Redis key")
     if any(":" not in literal for literal in literals[1:-1]):
         raise Misconfigured(f"{where}: put a `:` between two columns, or rows would share a Redis key")
-    if not literals[0] or target.place.startswith(STAMP_PREFIX):
+    if not literals[0] or target.place.startswith((STAMP_PREFIX, META_PREFIX)):
         raise Misconfigured(f"{where}: begin it with a word of its own, such as `{target.table}:`")
     if target.owns == "columns":
         raise Misconfigured(f"{where}: `owns: columns` is not served here; a value is written whole")

@@ -19,7 +19,7 @@ from changes.target import Target
 from sinks.isolate import isolate
 from sinks.redis import statements
 from sinks.redis.errors import classify
-from sinks.redis.place import STAMP_PREFIX, glob, matches, shape, stamped
+from sinks.redis.place import META_PREFIX, STAMP_PREFIX, glob, matches, shape, stamped
 
 _PAGE = 1000
 _REMEMBERED = 20_000
@@ -29,8 +29,8 @@ class RedisSink:
     """Any number of targets in one database of one server (no cluster), over at most ``connections`` connections.
 
     Rows are written in the batch's order, `statements.PORTION` at a time, each portion at once or not at all. What a
-    server that lost its memory had acknowledged (``appendfsync everysec``) is not written again by itself: that is
-    for an audit to find.
+    server that lost its memory had acknowledged (``appendfsync everysec``) is gone with the lane's stamp, or stands
+    behind it: the lane writes it again.
     """
 
     def __init__(self, url: str, *, connections: int = 4, timeout: float = 30.0) -> None:
@@ -206,6 +206,14 @@ class RedisSink:
             texts: list[Any] = await self._client.mget([statements.stamp_key(place) for place in places])
         return [statements.stamp_from(text) for text in texts]
 
+    async def stamp(self, lane: str, stamp: str) -> str | None:
+        with _translated():
+            return _text(await self._client.set(META_PREFIX + lane, stamp, get=True))
+
+    async def stamped(self, lane: str) -> str | None:
+        with _translated():
+            return _text(await self._client.get(META_PREFIX + lane))
+
     async def close(self) -> None:
         with suppress(exceptions.RedisError, OSError):
             await self._client.aclose(close_connection_pool=True)
@@ -226,6 +234,10 @@ def _stored(
         return None
     told = statements.stamp_from(stamp)
     return StoredRow(key, place, told.position, told.hash, told.mapping, row, told.generation)
+
+
+def _text(value: Any) -> str | None:
+    return value.decode() if isinstance(value, bytes) else value
 
 
 @contextmanager

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from changes.target import Target
 from changes.topology import Topology
 from sinks.registry import SPECS
+from streams.deliver.control import Orders
 from streams.deliver.lane import Lane
 from streams.deliver.schemas import SchemaBook
 from streams.kafka import KafkaUrl, ensure_topics
@@ -54,6 +55,7 @@ class Deliver:
         await asyncio.to_thread(ensure_topics, self._kafka, topic_specs(self._topology, self._version))
         tasks = [asyncio.create_task(lane.run(), name=lane.stats.sink) for lane in self.lanes]
         stopped = asyncio.create_task(stop.wait())
+        tasks.append(asyncio.create_task(self._listen(stop), name="orders"))
         while not stopped.done():
             done, _ = await asyncio.wait([stopped, *tasks], timeout=1.0, return_when=asyncio.FIRST_COMPLETED)
             tick()
@@ -63,3 +65,15 @@ class Deliver:
             lane.stop()
         await asyncio.gather(*tasks)
         tick()
+
+    async def _listen(self, stop: asyncio.Event) -> None:
+        """Hand on what people ask of lanes. Orders that come while Kafka is away are given again by whoever waits."""
+        orders = await asyncio.to_thread(Orders, self._kafka, self._version)
+        try:
+            while not stop.is_set():
+                order = await asyncio.to_thread(orders.next, 0.5)
+                if order is not None:
+                    for lane in self.lanes:
+                        lane.tell(order)
+        finally:
+            await asyncio.to_thread(orders.close)

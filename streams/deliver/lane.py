@@ -5,55 +5,32 @@ import logging
 import random
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Literal
 
-from confluent_kafka import Message, TopicPartition
+from confluent_kafka import Message
 
 from changes.errors import Misconfigured, Transient
-from changes.progress import Offsets
-from changes.record import Outcome, Record
+from changes.record import Outcome
 from changes.target import Target
 from changes.tier import Tier
-from sinks.contract import Sink, SinkSpec
+from sinks.contract import SinkSpec
+from streams.deliver.account import book, ends_of
 from streams.deliver.consumer import Fenced, LaneConsumer
-from streams.deliver.deadletters import DeadLetter, DeadLetters
-from streams.deliver.prepare import Prepared, prepare
-from streams.deliver.schemas import SchemaBook, UnknownSchema
+from streams.deliver.control import Order
+from streams.deliver.deadletters import DeadLetters
+from streams.deliver.delivered import Delivered
+from streams.deliver.pace import Pace
+from streams.deliver.prepare import Prepared
+from streams.deliver.schemas import SchemaBook
+from streams.deliver.standing import Standing, Where
+from streams.deliver.stats import LaneStats, State
+from streams.deliver.store import Store
 from streams.kafka import KafkaUrl
 
 log = logging.getLogger(__name__)
 
 FIRST_WAIT, LONGEST_WAIT = 0.1, 5.0
 REFUSED_WAIT = 10.0
-
-_SAMPLES, _KEPT = 20, 1000
-"""Freshness samples taken of a batch, and kept in all."""
-
-State = Literal["starting", "running", "waiting", "stopped"]
-
-
-@dataclass
-class LaneStats:
-    """Counts since the lane started; ``reason`` says why it is not running.
-
-    ``newest_ms`` is when the newest change it applied was committed; ``freshness_ms`` are the last changes' times from
-    commit to the store's answer.
-    """
-
-    version: str
-    sink: str
-    tier: str
-    state: State = "starting"
-    reason: str = ""
-    applied: int = 0
-    stale: int = 0
-    collapsed: int = 0
-    filtered: int = 0
-    parked: int = 0
-    batches: int = 0
-    newest_ms: float | None = None
-    freshness_ms: list[float] = field(default_factory=list)
+_HELD = 0.2
 
 
 def group_of(version: str, sink: str, tier: str) -> str:
@@ -77,19 +54,26 @@ class Lane:
     ) -> None:
         """``targets`` by topic."""
         self.stats = LaneStats(version, spec.name, tier.name)
-        self._spec, self._tier, self._targets = spec, tier, targets
-        self._kafka, self._schemas = kafka, schemas
-        self._endpoint = endpoint
+        self._kafka, self._tier, self._topics = kafka, tier, list(targets)
         self._group = group_of(version, spec.name, tier.name)
         self._worker = worker
         self._instance = f"{self._group}.{worker}"
-        self._version = version
-        self._letters = DeadLetters(kafka, version)
-        self._stop = asyncio.Event()
-        self._ready: set[tuple[str, str]] = set()
+        self._store = Store(self._group, spec, endpoint, targets, schemas, DeadLetters(kafka, version))
+        self._names = {topic: [target.name for target in some] for topic, some in targets.items()}
+        self._delivered = Delivered(kafka, version, self._group)
+        self._stop, self._flush = asyncio.Event(), asyncio.Event()
+        self._pace = Pace(tier.flush)
 
     def stop(self) -> None:
         self._stop.set()
+
+    def tell(self, order: Order) -> None:
+        """Do as somebody asked, where it is about this lane's sink."""
+        if not order.sinks or self.stats.sink in order.sinks:
+            if order.verb == "park":
+                self._store.park_all()
+            else:
+                self._flush.set()
 
     async def run(self) -> None:
         wait = FIRST_WAIT
@@ -109,99 +93,151 @@ class Lane:
             await self._sleep(wait)
 
     async def _run_once(self) -> None:
-        sink = self._spec.build(self._endpoint)
-        consumer = LaneConsumer(self._kafka, self._group, self._instance, list(self._targets))
-        self._ready.clear()
+        consumer = LaneConsumer(self._kafka, self._group, self._instance, self._topics)
         try:
             await consumer.start()
-            await self._consume(consumer, sink)
+            await self._consume(consumer)
         finally:
-            await sink.close()
+            await self._store.close()
             await consumer.close()
 
-    async def _consume(self, consumer: LaneConsumer, sink: Sink) -> None:
-        await self._persist(consumer, lambda: self._open_known(sink))
+    async def _consume(self, consumer: LaneConsumer) -> None:
+        await self._persist(consumer, self._store.open)
         self.stats.state = "running"
-        ahead = asyncio.create_task(consumer.fetch(self._tier))
+        standing = Standing(self._instance, consumer, self._store.sink, self._delivered, self._count_back)
+        ahead: asyncio.Task[list[Message]] | None = None
         try:
             while not self._stop.is_set():
-                messages = await ahead
-                ahead = asyncio.create_task(consumer.fetch(self._tier))
-                if messages:
-                    await self._deliver(consumer, sink, messages)
+                if ahead is None and self._pace.holding:
+                    await self._hold(consumer, standing)
+                    continue
+                if self._flush.is_set():
+                    consumer.hurry.set()
+                    self._flush.clear()
+                messages = await (ahead or self._fetch(consumer))
+                ahead = None
+                consumer.hurry.clear()
+                to = await self._settled(consumer, standing, idle=not messages)
+                if messages and not to:
+                    if not self._pace.held:
+                        ahead = asyncio.create_task(self._fetch(consumer))
+                    to = await self._deliver(consumer, standing, messages)
+                if to:
+                    await _dropped(ahead)
+                    ahead = None
+                    await self._rewind(consumer, standing, to)
+                self.stats.repeated, self.stats.skipped = standing.repeated, standing.skipped
+                left = self._pace.saw(len(messages), standing.written, time.time())
+                if left and not await asyncio.to_thread(self._delivered.any_in, left):
+                    self._pace.done(time.time())
         finally:
-            await asyncio.gather(ahead, return_exceptions=True)
+            await _dropped(ahead)
+        await self._leave(standing)
 
-    async def _open_known(self, sink: Sink) -> None:
-        await asyncio.to_thread(self._schemas.refresh)
-        latest = self._schemas.latest()
-        tables = [
-            (target, latest[target.table])
-            for targets in self._targets.values()
-            for target in targets
-            if target.table in latest
-        ]
-        await sink.open(tables)
-        self._ready |= {(target.name, schema.fingerprint) for target, schema in tables}
+    async def _fetch(self, consumer: LaneConsumer) -> list[Message]:
+        return await consumer.fetch(self._tier.rows, self._pace.linger)
 
-    async def _deliver(self, consumer: LaneConsumer, sink: Sink, messages: list[Message]) -> None:
+    async def _hold(self, consumer: LaneConsumer, standing: Standing) -> None:
+        """Wait until the tier's time has come or somebody asks; what waits then waits in Kafka."""
+        while not (self._flush.is_set() or self._pace.is_due(time.time())):
+            await consumer.rest(_HELD)
+            if self._stop.is_set():
+                return
+            if to := await self._settled(consumer, standing, idle=True):
+                await self._rewind(consumer, standing, to)
+            if standing.stamped_ms is not None:
+                self._pace.begin(time.time(), standing.stamped_ms / 1000)
+            self.stats.due_ms = None if self._pace.due is None else self._pace.due * 1000
+        self._flush.clear()
+        self._pace.drain(await consumer.ends(), time.time())
+        await consumer.resume()
+
+    async def _settled(self, consumer: LaneConsumer, standing: Standing, *, idle: bool) -> Where:
+        """Take over partitions that came; now and then see whether the store is what it was, and tell it how far it is.
+
+        Partitions to go back in, if any: those are then behind what is in hand.
+        """
+        to: dict[tuple[str, int], int | None] = {}
+        assigned = consumer.assigned()
+
+        async def settle() -> None:
+            if assigned:
+                to.update(await standing.adopt(assigned))
+            elif idle and standing.stamp_due:
+                to.update(await standing.say())
+            elif idle and standing.look_due:
+                to.update(await standing.look())
+
+        if assigned or idle:
+            await self._persist(consumer, settle)
+        return to
+
+    async def _rewind(self, consumer: LaneConsumer, standing: Standing, to: Where) -> None:
+        """What the store held may be gone, its tables too, and what is connected to it may write to what nobody reads
+        any more, such as files that were deleted: it is opened anew before anything is written."""
+        again: dict[tuple[str, int], int | None] = dict(to)
+        assigned = consumer.assigned()  # of theirs too something may have been in hand
+
+        async def back() -> None:
+            await self._store.reopen()
+            standing.sink = self._store.sink
+            again.update(await standing.adopt(assigned))
+            await standing.rewind(again)
+            if await standing.say():
+                raise Transient("the store went back again meanwhile")
+
+        await self._persist(consumer, back)
+
+    async def _leave(self, standing: Standing) -> None:
+        """So that whoever comes next repeats nothing; where it fails, a second's changes come again."""
+        try:
+            if standing.unsaid:
+                await standing.say(wait=True)
+            await asyncio.to_thread(self._delivered.flush)
+        except (Transient, Misconfigured) as error:
+            log.info("%s could not say how far it is: %s", self._group, error)
+
+    def _count_back(self) -> None:
+        self.stats.rewound += 1
+
+    async def _deliver(self, consumer: LaneConsumer, standing: Standing, messages: list[Message]) -> Where:
+        """Write a batch; where to go back to, if the store turned out to lack what was written before."""
         prepared = Prepared()
         outcomes: list[Outcome] = []
+        to: Where = {}
 
         async def write() -> None:
-            nonlocal prepared
-            prepared = await self._prepared(messages)
-            await self._open_new(sink, prepared.records)
-            outcomes[:] = await sink.write(prepared.records)
-            await self._park(prepared, outcomes)
+            nonlocal prepared, outcomes
+            prepared, outcomes = await self._store.write(messages)
 
-        await self._persist(consumer, write)
+        async def say() -> None:
+            nonlocal to
+            to = await standing.say()
+
+        async def look() -> None:
+            nonlocal to
+            to = await standing.look(failed=True)
+
+        failed = await self._persist(consumer, write)
+        if failed:
+            await self._persist(consumer, look)
+            if to:
+                return to
         self._count(prepared, outcomes)
-        await consumer.commit(_ends(messages))
+        ends = ends_of(messages)
+        standing.wrote(ends, book(standing.accounts, messages, prepared, outcomes, self._names))
+        if failed or standing.stamp_due:
+            await self._persist(consumer, say)
+        else:
+            await standing.commit(ends)
+        return to
 
-    async def _prepared(self, messages: list[Message]) -> Prepared:
-        """Kafka shows a transaction's topics one after the other: a row may be seen before the schema that was
-        published with it. Raises `Transient` then: the row must wait, not be set aside."""
-        try:
-            return prepare(messages, self._targets, self._schemas.of, self._spec.place_of)
-        except UnknownSchema:
-            await asyncio.to_thread(self._schemas.refresh)
-        try:
-            return prepare(messages, self._targets, self._schemas.of, self._spec.place_of)
-        except UnknownSchema as error:
-            raise Transient(str(error)) from error
+    async def _persist(self, consumer: LaneConsumer, work: Callable[[], Awaitable[None]]) -> bool:
+        """Do ``work`` until it is done or the lane is stopped: the one place where anything is retried.
 
-    async def _open_new(self, sink: Sink, records: Sequence[Record]) -> None:
-        new = {
-            (record.target.name, record.schema.fingerprint): (record.target, record.schema)
-            for record in records
-            if (record.target.name, record.schema.fingerprint) not in self._ready
-        }
-        if new:
-            await sink.open(list(new.values()))
-            self._ready |= new.keys()
-
-    async def _park(self, prepared: Prepared, outcomes: Sequence[Outcome]) -> None:
-        letters = [
-            DeadLetter(prepared.message_of[id(record)], self._spec.name, record.target.name, outcome.reason)
-            for record, outcome in zip(prepared.records, outcomes, strict=True)
-            if outcome.kind == "rejected"
-        ]
-        letters += [DeadLetter(message, self._spec.name, "", reason) for message, reason in prepared.unreadable]
-        if letters:
-            await asyncio.to_thread(self._letters.park, letters)
-            for letter in letters:
-                log.error(
-                    "%s refuses %s of `%s`, parked: %s",
-                    self._group,
-                    (letter.message.key() or b"").decode("utf-8", "replace"),
-                    letter.message.topic(),
-                    letter.reason,
-                )
-
-    async def _persist(self, consumer: LaneConsumer, work: Callable[[], Awaitable[None]]) -> None:
-        """Do ``work`` until it is done or the lane is stopped: the one place where anything is retried."""
-        wait = FIRST_WAIT
+        Whether it failed before it was done.
+        """
+        wait, failed = FIRST_WAIT, False
         while True:
             try:
                 await work()
@@ -213,6 +249,7 @@ class Lane:
             except Misconfigured as error:
                 self._wait_for("stopped", error)
                 pause = REFUSED_WAIT
+            failed = True
             await consumer.rest(pause)
             if self._stop.is_set():
                 raise Transient("stopped while waiting for the store")
@@ -221,6 +258,7 @@ class Lane:
                 log.info("%s goes on", self._group)
             self.stats.state, self.stats.reason = "running", ""
             await consumer.resume()
+        return failed
 
     def _wait_for(self, state: State, error: Exception) -> None:
         if self.stats.reason != str(error):
@@ -241,11 +279,7 @@ class Lane:
         stats.filtered += prepared.filtered
         stats.collapsed += max(0, prepared.changes - len(prepared.records))
         stats.batches += 1
-        if prepared.committed_us:
-            now = time.time() * 1000
-            stats.newest_ms = max(prepared.committed_us) / 1000
-            stats.freshness_ms += [round(now - us / 1000, 1) for us in prepared.committed_us[:_SAMPLES]]
-            del stats.freshness_ms[:-_KEPT]
+        stats.time(prepared.committed_us, time.time(), self._tier.fresh)
 
     async def _sleep(self, seconds: float) -> None:
         try:
@@ -254,11 +288,7 @@ class Lane:
             return
 
 
-def _ends(messages: Sequence[Message]) -> list[TopicPartition]:
-    """For each partition, the offset behind its last message."""
-    ends: Offsets = {}
-    for message in messages:
-        topic, partition, offset = message.topic(), message.partition(), message.offset()
-        if topic is not None and partition is not None and offset is not None:
-            ends[topic, partition] = offset + 1
-    return [TopicPartition(topic, partition, offset) for (topic, partition), offset in ends.items()]
+async def _dropped(fetching: asyncio.Task[list[Message]] | None) -> None:
+    """Wait for a fetch whose messages nobody wants."""
+    if fetching is not None:
+        await asyncio.gather(fetching, return_exceptions=True)

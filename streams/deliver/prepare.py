@@ -32,6 +32,7 @@ class Prepared:
     ``records`` are collapsed; ``message_of`` finds the message that a record came from, by the record's `id`;
     ``unreadable`` are messages that are no change of ours, with the reason. ``committed_us`` are the times at which
     the changes were committed (microseconds since 1970), of live ones only: a row read by a snapshot is not fresh.
+    ``unmade`` are changes that mean nothing to a target: the `id` of each one's message, and the target's name.
     """
 
     records: list[Record] = field(default_factory=list)
@@ -40,6 +41,7 @@ class Prepared:
     committed_us: list[int] = field(default_factory=list)
     changes: int = 0
     filtered: int = 0
+    unmade: list[tuple[int, str]] = field(default_factory=list)
 
 
 def prepare(
@@ -62,11 +64,12 @@ def prepare(
             continue
         try:
             change = decode(value)
-            made = _records(message, change, targets.get(message.topic() or "", ()), schema_of, placement)
+            made, unmade = _records(message, change, targets.get(message.topic() or "", ()), schema_of, placement)
         except (ValueError, LookupError, msgspec.MsgspecError, Rejected) as error:
             prepared.unreadable.append((message, f"{type(error).__name__}: {error}"))
             continue
         prepared.changes += 1
+        prepared.unmade += unmade
         if change.op != "r":
             prepared.committed_us.append(change.source.ts_us)
         for record in made:
@@ -83,10 +86,14 @@ def _records(
     targets: Sequence[Target],
     schema_of: Callable[[str, str], TableSchema],
     placement: Placement,
-) -> list[Record]:
+) -> tuple[list[Record], list[tuple[int, str]]]:
     headers = headers_from(message.headers())
     made: list[Record] = []
+    unmade: list[tuple[int, str]] = []
     for target in targets:
         schema = schema_of(target.table, headers.schema)
-        made += expand(change, headers, schema, target, placement)
-    return made
+        records = expand(change, headers, schema, target, placement)
+        made += records
+        if not records:
+            unmade.append((id(message), target.name))
+    return made, unmade

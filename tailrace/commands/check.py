@@ -3,6 +3,7 @@
 import asyncio
 import os
 from collections.abc import Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Literal
 
@@ -16,6 +17,8 @@ from audit.deep import check as deep_check
 from audit.repair import Plan, planned, repair, verdict_behind
 from audit.report import LISTED, Report, Verdict
 from changes.topology import Topology
+from streams.deliver.control import flushing
+from streams.kafka import KafkaUrl
 from tailrace.commands.common import (
     INCONSISTENT,
     OK,
@@ -45,6 +48,7 @@ EXIT: Mapping[Verdict, int] = {"equal": OK, "different": INCONSISTENT, "undecide
 @click.option("--deep", "depth", flag_value="deep", default=True, help="Compare every row by value (the default).")
 @click.option("--derived/--no-derived", default=True, help="Also what was made of rows: vectors and analyses.")
 @click.option("--timeout", type=Duration(), default="60s", show_default=True, help="How long to wait for each lane.")
+@click.option("--flush", is_flag=True, help="Have slow tiers write now what waits for their time.")
 @click.option("--repair", "mend", is_flag=True, help="Have capture tell differing rows anew, and look at them again.")
 @click.option("--cap", type=click.IntRange(1), default=1000, show_default=True, help="The most rows to repair.")
 @click.option("--dry-run", is_flag=True, help="With --repair: only show what would be asked of capture.")
@@ -57,6 +61,7 @@ def check(
     depth: Literal["quick", "deep"],
     derived: bool,
     timeout: float,
+    flush: bool,
     mend: bool,
     cap: int,
     dry_run: bool,
@@ -76,31 +81,32 @@ def check(
     known_sinks(topology, chosen, sinks)
     endpoints = endpoints_of(topology, chosen)
     terms = Terms(timeout=timeout, keep=max(cap, LISTED), memory=cache_folder(os.environ) / "audit")
-    audited = asyncio.run(
-        deep_check(
-            topology,
-            chosen,
-            endpoints,
-            tables=tables,
-            sinks=sinks,
-            derived=derived,
-            depth=depth,
-            terms=terms,
-            tell=say,
+    with flushing(KafkaUrl.parse(endpoints["kafka"]), chosen, sinks) if flush else nullcontext():
+        audited = asyncio.run(
+            deep_check(
+                topology,
+                chosen,
+                endpoints,
+                tables=tables,
+                sinks=sinks,
+                derived=derived,
+                depth=depth,
+                terms=terms,
+                tell=say,
+            )
         )
-    )
-    if not mend:
-        _print(audited.report, as_json)
-        raise SystemExit(EXIT[audited.report.verdict])
-    different = sum(result.different for result in audited.report.results)
-    plan = planned(audited.findings, topology.every_target(chosen), different=different, cap=cap)
-    if dry_run or not plan.asked:
-        _print(audited.report, as_json, plan)
-        raise SystemExit(EXIT[audited.report.verdict])
-    after = asyncio.run(repair(topology, chosen, endpoints, plan, sinks=sinks, terms=terms, tell=say))
-    verdict = verdict_behind(audited.report, after, plan.left_out)
-    _print(msgspec.structs.replace(after, verdict=verdict), as_json, plan, audited.report)
-    raise SystemExit(OK if verdict == "equal" else INCONSISTENT)
+        if not mend:
+            _print(audited.report, as_json)
+            raise SystemExit(EXIT[audited.report.verdict])
+        different = sum(result.different for result in audited.report.results)
+        plan = planned(audited.findings, topology.every_target(chosen), different=different, cap=cap)
+        if dry_run or not plan.asked:
+            _print(audited.report, as_json, plan)
+            raise SystemExit(EXIT[audited.report.verdict])
+        after = asyncio.run(repair(topology, chosen, endpoints, plan, sinks=sinks, terms=terms, tell=say))
+        verdict = verdict_behind(audited.report, after, plan.left_out)
+        _print(msgspec.structs.replace(after, verdict=verdict), as_json, plan, audited.report)
+        raise SystemExit(OK if verdict == "equal" else INCONSISTENT)
 
 
 def checked(

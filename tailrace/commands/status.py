@@ -107,8 +107,15 @@ def _lane(
         "applied": own["applied"] if own else None,
         "stale": own["stale"] if own else None,
         "parked": own["parked"] if own else None,
+        "collapsed": own["collapsed"] if own else None,
+        "filtered": own["filtered"] if own else None,
+        "rewound": own["rewound"] if own else None,
+        "repeated": own["repeated"] if own else None,
+        "skipped": own["skipped"] if own else None,
+        "due_ms": own["due_ms"] if own else None,
         "fresh_p50_ms": quantile(fresh, 0.5),
         "fresh_p99_ms": quantile(fresh, 0.99),
+        "fresh_share": round(own["fresh"] / own["timed"], 4) if own and own["timed"] else None,
     }
 
 
@@ -137,7 +144,9 @@ def table_of(version: str, found: Mapping[str, Any]) -> Table:
         title += f"\n{in_words(Fill(**fill))}"
     for name in capture.get("absent", ()):
         title += f"\nabsent: MySQL has no table {name}; its rows were deleted everywhere"
-    table = Table("sink", "tier", "state", "behind", "waiting", "applied", "stale", "parked", "p50", "p99", title=title)
+    table = Table(
+        "sink", "tier", "state", "behind", "waiting", "applied", "stale", "parked", "p50", "p99", "in time", title=title
+    )
     for lane in found["lanes"]:
         state = f"{lane['state']}: {lane['reason']}" if lane.get("reason") else lane["state"]
         table.add_row(
@@ -147,6 +156,7 @@ def table_of(version: str, found: Mapping[str, Any]) -> Table:
             _seconds(lane["lag_s"]),
             *(_shown(lane.get(name)) for name in ("waiting", "applied", "stale", "parked")),
             *(_shown(lane.get(name), " ms") for name in ("fresh_p50_ms", "fresh_p99_ms")),
+            "unknown" if lane.get("fresh_share") is None else f"{lane['fresh_share']:.1%}",
         )
     return table
 

@@ -1,9 +1,11 @@
 """``tailrace wait``: until everything committed before the call is applied."""
 
+from contextlib import nullcontext
 from pathlib import Path
 
 import click
 
+from streams.deliver.control import flushing
 from streams.kafka import KafkaUrl
 from streams.mysql import MysqlUrl
 from streams.watch import Waited, enrichment_of, lanes_of
@@ -29,20 +31,23 @@ from tailrace.endpoints import endpoints_of
 @version_option
 @click.option("--sink", "sinks", multiple=True, help="Only this sink; may be given again.")
 @click.option("--timeout", type=Duration(), default="60s", show_default=True, help="How long to wait.")
+@click.option("--flush", is_flag=True, help="Have slow tiers write now what waits for their time.")
 @json_option
-def wait(topics: Path, version: str | None, sinks: tuple[str, ...], timeout: float, as_json: bool) -> None:
+def wait(topics: Path, version: str | None, sinks: tuple[str, ...], timeout: float, flush: bool, as_json: bool) -> None:
     """Return once everything committed before this call is applied. Exit code 4 where time runs out."""
     topology = read_topology(topics)
     chosen = one_version(topology, version)
     endpoints = endpoints_of(topology, chosen)
-    waited = wait_for(
-        MysqlUrl.parse(endpoints["mysql"]),
-        KafkaUrl.parse(endpoints["kafka"]),
-        lanes_of(topology, chosen, known_sinks(topology, chosen, sinks)),
-        version=chosen,
-        timeout=timeout,
-        enrichment=enrichment_of(topology, chosen),
-    )
+    kafka, wanted = KafkaUrl.parse(endpoints["kafka"]), known_sinks(topology, chosen, sinks)
+    with flushing(kafka, chosen, wanted) if flush else nullcontext():
+        waited = wait_for(
+            MysqlUrl.parse(endpoints["mysql"]),
+            kafka,
+            lanes_of(topology, chosen, wanted),
+            version=chosen,
+            timeout=timeout,
+            enrichment=enrichment_of(topology, chosen),
+        )
     if as_json:
         print_json(
             {

@@ -9,7 +9,7 @@ from random import Random
 from typing import Any
 
 import pytest
-from conformance import EVERY, EVERYTHING, PLAIN, Harness, Others, Servers, Stage, schema_of, staged
+from conformance import EVERY, EVERYTHING, PLAIN, Harness, Others, Servers, Stage, new_place, schema_of, staged
 from harnesses import HARNESSES
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -61,6 +61,27 @@ async def test_opening_and_closing_twice_changes_nothing(stage: Stage) -> None:
     assert await titles(stage) == {1: "kept"}
     await stage.sink.close()
     await stage.sink.close()
+
+
+async def test_a_stamp_is_kept_for_each_lane_and_gives_back_the_one_it_replaces(harness: Harness, stage: Stage) -> None:
+    one, other = new_place("lane.0"), new_place("lane.1")
+    bare = harness.build()
+    await bare.open([])
+    assert await bare.stamped(one) is None
+    first, second = '{"offsets":{"ä.b":{"0":7}}}', '{"text":"' + "0123456789 '\\\\ " * 300 + '"}'
+    assert await bare.stamp(one, first) is None
+    assert await bare.stamp(other, "else") is None
+    assert await stage.sink.stamped(one) == first
+    assert await stage.sink.stamp(one, second) == first
+    assert await stage.all() == []
+    await bare.close()
+    again = harness.build()
+    await again.open([])
+    try:
+        assert (await again.stamped(one), await again.stamped(other)) == (second, "else")
+        assert await again.stamp(one, second) == second
+    finally:
+        await again.close()
 
 
 async def test_an_empty_batch_has_no_outcomes(stage: Stage) -> None:

@@ -54,6 +54,21 @@ async def ensure(connection: PoolConnectionProxy, tables: Sequence[Table]) -> No
                 await _grant(connection, table, role)
 
 
+async def has_meta(connection: PoolConnectionProxy) -> bool:
+    """Whether the database keeps stamps."""
+    return await connection.fetchval("SELECT to_regclass($1)", ddl.META_TABLE) is not None
+
+
+async def ensure_meta(connection: PoolConnectionProxy) -> None:
+    """Create the table of stamps where there is none."""
+    if await has_meta(connection):
+        return
+    async with connection.transaction():
+        await connection.execute("SELECT pg_advisory_xact_lock($1)", _DDL_LOCK)
+        for statement in ddl.META_SETUP:
+            await connection.execute(statement)
+
+
 async def _find(connection: PoolConnectionProxy, table: Table) -> ddl.Found:
     base, view = ddl.base(table), ddl.view(table)
     return ddl.Found(

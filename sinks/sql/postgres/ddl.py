@@ -33,6 +33,21 @@ SETUP = (
 WIDEN_SETUP = f"ALTER TABLE {SIDE_TABLE} ADD COLUMN IF NOT EXISTS gen integer NOT NULL DEFAULT 0"
 """The statement for a side table from before there were generations, which has no ``gen``."""
 
+META_TABLE = f"{SCHEMA}._tailrace_meta"
+META_SETUP = (
+    f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}",
+    f"CREATE TABLE IF NOT EXISTS {META_TABLE} (lane text PRIMARY KEY, stamp text NOT NULL,"
+    " stamped_at timestamptz NOT NULL DEFAULT now())",
+)
+"""The statements of a database that keeps no stamps yet."""
+STAMP = (
+    f"WITH old AS (SELECT stamp FROM {META_TABLE} WHERE lane = $1)"
+    f" INSERT INTO {META_TABLE} AS m (lane, stamp) VALUES ($1, $2)"
+    " ON CONFLICT (lane) DO UPDATE SET stamp = excluded.stamp, stamped_at = excluded.stamped_at"
+    " RETURNING (SELECT stamp FROM old)"
+)
+STAMPED = f"SELECT stamp FROM {META_TABLE} WHERE lane = $1"
+
 EXPIRE = f"DELETE FROM {SIDE_TABLE} WHERE target = $1 AND seen_at < now() - make_interval(secs => $2)"
 
 RESERVED_TYPES = dict(zip(RESERVED, ("bigint", "bigint", "bigint", "integer", "integer", "integer"), strict=True))

@@ -16,7 +16,7 @@ from changes.target import Target
 from sinks.fold import fold
 from sinks.isolate import isolate
 from sinks.sql.postgres import catalog, statements
-from sinks.sql.postgres.ddl import EXPIRE
+from sinks.sql.postgres.ddl import EXPIRE, STAMP, STAMPED
 from sinks.sql.postgres.errors import classify
 from sinks.sql.postgres.types import value_of
 from sinks.sql.table import Table, portions, table_of
@@ -172,6 +172,21 @@ class PostgresSink:
             beyond["", key_of(schema, key).canonical] = bucket
         sums = {bucket: BucketSum(count, int(h1), int(h2)) for bucket, count, h1, h2, _ in found if count}
         return StoredSums(sums, beyond)
+
+    async def stamp(self, lane: str, stamp: str) -> str | None:
+        with _translated():
+            async with self._connected().acquire() as connection:
+                await catalog.ensure_meta(connection)
+                replaced: str | None = await connection.fetchval(STAMP, lane, stamp)
+                return replaced
+
+    async def stamped(self, lane: str) -> str | None:
+        with _translated():
+            async with self._connected().acquire() as connection:
+                if not await catalog.has_meta(connection):
+                    return None
+                found: str | None = await connection.fetchval(STAMPED, lane)
+                return found
 
     async def close(self) -> None:
         pool, self._pool = self._pool, None

@@ -18,7 +18,7 @@ from changes.target import Target
 from sinks.fold import fold
 from sinks.isolate import isolate
 from sinks.sql.pages import drawn
-from sinks.sql.sqlite import statements
+from sinks.sql.sqlite import meta, statements
 from sinks.sql.sqlite.errors import classify_os
 from sinks.sql.sqlite.files import Files, OpenFile, check_version, make_folder, translated, walk
 from sinks.sql.sqlite.portion import Bound
@@ -166,6 +166,12 @@ class SqliteSink:
         while some := await self._in_thread(lambda: list(islice(paths, _FILES))):
             await self._in_thread(self._reader.sum, some, table, schema, upto, found)
         return found
+
+    async def stamp(self, lane: str, stamp: str) -> str | None:
+        return await self._in_thread(meta.keep, self._folder, lane, stamp)
+
+    async def stamped(self, lane: str) -> str | None:
+        return await self._in_thread(meta.kept, self._folder, lane)
 
     async def close(self) -> None:
         await asyncio.to_thread(self._threads.shutdown)

@@ -1,0 +1,136 @@
+"""Every record is counted once: in an account, and in the balance of what lanes say against what topics hold."""
+
+from dataclasses import dataclass
+
+import msgspec
+
+from changes.canonical import Value
+from changes.envelope import KafkaHeaders
+from changes.key import Key
+from changes.record import APPLIED, STALE, Outcome, Record, rejected
+from changes.schema import Column, Kind, TableSchema
+from changes.target import Target
+from changes.tier import DEFAULT_TIERS
+from streams.deliver.account import WINDOW_MS, Account, Counts, book, ends_of, opened, rolled
+from streams.deliver.conservation import Span, balance, spans_of
+from streams.deliver.prepare import Prepared
+from streams.deliver.stamps import Told, to_text, told_from
+
+TOPIC = "future.d.notes"
+SCHEMA = TableSchema("d", "notes", (Column("id", Kind.INTEGER, "bigint"),), ("id",))
+ONE = Target("future", "d", "notes", ("id",), "redis", DEFAULT_TIERS["realtime"], "one")
+OTHER = msgspec.structs.replace(ONE, place="other")
+NAMES = {TOPIC: ["one", "other"]}
+NOON = 1_700_000_000_000
+
+
+@dataclass
+class Sent:
+    offset_: int
+    value_: bytes | None = b"{}"
+
+    def topic(self) -> str:
+        return TOPIC
+
+    def partition(self) -> int:
+        return 0
+
+    def offset(self) -> int:
+        return self.offset_
+
+    def key(self) -> bytes:
+        return b"{}"
+
+    def value(self) -> bytes | None:
+        return self.value_
+
+    def headers(self) -> KafkaHeaders:
+        return []
+
+
+def record(target: Target, number: int, row: dict[str, Value] | None = None) -> Record:
+    return Record(target, Key((number,), b"%d" % number), 5, row, 0, SCHEMA)
+
+
+def made(*pairs: tuple[Record, Sent]) -> Prepared:
+    return Prepared(records=[one for one, _ in pairs], message_of={id(one): message for one, message in pairs})
+
+
+def booked(account: Account, messages: list[Sent], prepared: Prepared, outcomes: list[Outcome]) -> Account:
+    return book({(TOPIC, 0): account}, messages, prepared, outcomes, NAMES)[TOPIC, 0]
+
+
+def test_each_record_is_in_one_count_of_each_target() -> None:
+    applied, stale, refused, _, null, bad, unmade = messages = [Sent(n) for n in (7, 9, 12, 13, 14, 15, 20)]
+    null.value_ = None
+    prepared = made(
+        (record(ONE, 1), applied),
+        (record(OTHER, 1), applied),
+        (record(ONE, 2), stale),
+        (record(OTHER, 2), stale),
+        (record(ONE, 3), refused),
+        (record(OTHER, 3), refused),
+    )
+    prepared.unreadable, prepared.unmade = [(bad, "why")], [(id(unmade), "one")]
+    outcomes = [APPLIED, APPLIED, STALE, APPLIED, rejected("x"), APPLIED]
+    before = Account(5, NOON, 7, {"one": Counts(applied=1)})
+    after = booked(before, messages, prepared, outcomes)
+    assert after.counts["one"] == Counts(applied=2, stale=1, collapsed=1, filtered=2, parked=2)
+    assert after.counts["other"] == Counts(applied=3, stale=0, collapsed=2, filtered=1, parked=1)
+    assert after.counts["one"].total == after.counts["other"].total + 1 == len(messages) + 1
+    assert (after.since, after.upto, before.counts["one"].total) == (5, 21, 1), "what was is left as it was"
+    assert ends_of(messages) == {(TOPIC, 0): 21}
+
+
+def test_a_row_that_moved_is_one_record_applied_where_a_part_of_it_was_and_refused_where_one_was() -> None:
+    moved = Sent(3)
+    for outcomes, fate in (([STALE, APPLIED], "applied"), ([APPLIED, rejected("x")], "parked"), ([STALE] * 2, "stale")):
+        prepared = made((record(ONE, 1), moved), (record(ONE, 2), moved))
+        after = book({(TOPIC, 0): Account(3, NOON, 3)}, [moved], prepared, outcomes, {TOPIC: ["one"]})[TOPIC, 0]
+        assert after.counts["one"] == Counts(**{fate: 1})
+
+
+def test_what_comes_again_is_repeated_and_not_counted_anew() -> None:
+    again, new = Sent(5), Sent(6)
+    prepared = made(*((record(target, m.offset_), m) for target in (ONE, OTHER) for m in (again, new)))
+    before = Account(0, NOON, 6, {"one": Counts(applied=6), "other": Counts(applied=6)})
+    after = booked(before, [again, new], prepared, [APPLIED] * 4)
+    assert (after.repeated, after.upto, after.counts["one"].applied) == (1, 7, 7)
+
+
+def test_offsets_that_a_group_was_moved_over_are_found() -> None:
+    account = Account(0, NOON, 50, {"one": Counts(applied=50)})
+    assert opened(None, 50, NOON) == (Account(50, NOON, 50), range(0))
+    for committed in (50, 30):
+        same, passed = opened(account, committed, NOON)
+        assert (same, list(passed)) == (account, [])
+    moved, passed = opened(account, 53, NOON)
+    assert (moved.upto, list(passed)) == (53, [50, 51, 52])
+
+
+def test_an_account_begins_anew_after_a_day_unless_its_records_are_being_repeated() -> None:
+    account = Account(0, NOON, 50, {"one": Counts(applied=50)}, repeated=3, skipped=1)
+    assert rolled(account, 50, NOON + WINDOW_MS - 1) is account
+    assert rolled(account, 49, NOON + WINDOW_MS) is account
+    assert rolled(account, 50, NOON + WINDOW_MS) == Account(50, NOON + WINDOW_MS, 50)
+
+
+def test_an_account_survives_the_text_of_a_commit() -> None:
+    told = Told("l", "a1", 7, Account(1, NOON, 9, {"job:{id}": Counts(1, 2, 3, 4, 5)}, 6, 7))
+    assert told_from(to_text(told)) == told
+    assert len(to_text(told)) < 250
+
+
+def test_the_balance_shows_what_was_lost_or_counted_twice() -> None:
+    account = Account(10, NOON, 20, {"one": Counts(applied=4, collapsed=1, filtered=1)}, repeated=2)
+    offsets = [5, 10, 11, 13, 14, 17, 19, 20, 23]
+    (span,) = spans_of(offsets, [account])
+    assert span == Span(covered=6, behind=2)
+    right = balance(ONE, {(TOPIC, 0): account}, {(TOPIC, 0): span}, 2, NOON)
+    assert (right.captured, right.in_flight, right.repeated, right.remainder, right.unaccounted) == (8, 2, 2, 0, 1)
+    (more, less) = spans_of([10, 11, 12, 13, 14, 15, 16], [account, msgspec.structs.replace(account, since=12)])
+    assert balance(ONE, {(TOPIC, 0): account}, {(TOPIC, 0): more}, 1, NOON).remainder == 1
+    lost = balance(ONE, {(TOPIC, 0): account}, {(TOPIC, 0): less}, 1, NOON)
+    assert (lost.remainder, lost.expired, lost.captured) == (-1, 0, 5)
+    later = balance(ONE, {(TOPIC, 0): account}, {(TOPIC, 0): less}, 1, NOON + 8 * WINDOW_MS)
+    assert (later.remainder, later.expired, later.captured) == (0, 1, 5), "compaction has taken it since"
