@@ -3,11 +3,13 @@
 from collections.abc import Callable
 
 from conformance import Harness, Others, Servers
+from harness_neo4j import Neo4jHarness
 from harness_postgres import PostgresHarness
 from harness_redis import RedisHarness
 from harness_sqlite import SqliteHarness
 
 HARNESSES: dict[str, Callable[[Servers, Others], Harness]] = {
+    "neo4j": Neo4jHarness,
     "postgres": PostgresHarness,
     "redis": RedisHarness,
     "sqlite": SqliteHarness,
