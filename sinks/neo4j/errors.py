@@ -52,7 +52,7 @@ def classify(error: exceptions.Neo4jError | exceptions.DriverError | OSError) ->
         if code.startswith(_MISCONFIGURED):
             return Misconfigured(text)
         return Transient(text)
-    text = f"Neo4j: {error or type(error).__name__}"
+    text = f"Neo4j: {str(error) or type(error).__name__}"
     if isinstance(error, exceptions.ConfigurationError):
         return Misconfigured(text)
     return Transient(text)

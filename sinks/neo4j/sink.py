@@ -22,7 +22,7 @@ from sinks.neo4j.batch import Batch
 from sinks.neo4j.edges import check_edges
 from sinks.neo4j.errors import classify
 from sinks.neo4j.schema import ensure, types
-from sinks.neo4j.stored import add_strays, add_sums, stored_row
+from sinks.neo4j.stored import Stored
 from sinks.neo4j.values import key_text
 from sinks.sql.table import table_of
 
@@ -119,33 +119,33 @@ class Neo4jSink:
     ) -> list[StoredRow | None]:
         table = table_of(target, schema)
         keys = [key_text(table.key, key.values) for _, key in wanted]
-        found: dict[str, StoredRow | None] = {}
+        stored, found = Stored(table, schema), dict[str, StoredRow | None]()
         with _translated():
             async with asyncio.timeout(self._timeout), self._reading() as transaction:
                 for start in range(0, len(keys), _PAGE):
                     text, page = statements.statements_of(table).read, keys[start : start + _PAGE]
                     for fields in await _rows(transaction, text, keys=page, target=target.name):
-                        found[fields[0]] = stored_row(table, schema, fields)
+                        found[fields[0]] = stored.row(fields)
         return [found.get(key) for key in keys]
 
     async def rows(
         self, target: Target, schema: TableSchema, buckets: Collection[int] | None = None
     ) -> AsyncIterator[StoredRow]:
         table = table_of(target, schema)
-        texts = statements.statements_of(table)
+        texts, stored = statements.statements_of(table), Stored(table, schema)
         values = {"target": target.name, "buckets": list(buckets or ())}
         with _translated():
             async with self._reading() as transaction:
                 if buckets is None:
                     async for fields in self._pages(transaction, texts.scan, values):
-                        if (row := stored_row(table, schema, fields)) is not None:
+                        if (row := stored.row(fields)) is not None:
                             yield row
                     return
                 async for fields in self._pages(transaction, texts.some, values):
-                    if (row := stored_row(table, schema, fields)) is not None:
+                    if (row := stored.row(fields)) is not None:
                         yield row
                 async for fields in self._pages(transaction, texts.stray, values):
-                    row = stored_row(table, schema, fields)
+                    row = stored.row(fields)
                     if row is not None and row.key.bucket in buckets:
                         yield row
 
@@ -167,13 +167,13 @@ class Neo4jSink:
         """Each row's position and hash are read one after the other, without a lock: of a row that is written at that
         moment they may be of two writes, and an audit then opens its bucket."""
         table = table_of(target, schema)
-        texts = statements.statements_of(table)
+        texts, stored = statements.statements_of(table), Stored(table, schema)
         found = StoredSums({}, {})
         with _translated():
             async with asyncio.timeout(_LONGEST), self._reading() as transaction:
                 before = await _buried(transaction, target, upto)
-                add_sums(found, table, schema, await _rows(transaction, texts.sums, upto=upto))
-                add_strays(found, table, schema, await _rows(transaction, texts.stray, target=target.name))
+                stored.sum(found, await _rows(transaction, texts.sums, upto=upto))
+                stored.sum_strays(found, await _rows(transaction, texts.stray, target=target.name))
                 # A row that was deleted meanwhile may have been counted: its bucket is counted anew, without it.
                 without = set(before)
                 buried = await _buried(transaction, target, upto)
@@ -183,7 +183,7 @@ class Neo4jSink:
                     for bucket in again:
                         found.sums.pop(bucket, None)
                     values = {"upto": upto, "buckets": list(again), "without": list(without)}
-                    add_sums(found, table, schema, await _rows(transaction, texts.resum, **values))
+                    stored.sum(found, await _rows(transaction, texts.resum, **values))
                     buried = await _buried(transaction, target, upto)
         found.beyond.update({("", bytes(key)): bucket for key, bucket in (before | buried).values()})
         return found
