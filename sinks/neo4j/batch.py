@@ -1,10 +1,13 @@
 """A batch on its way into the graph: which nodes it locks, what it then decides, what it writes. No I/O.
 
-Whoever writes a batch asks in this order, in one transaction: `locks` and `locked`, `unseen` and `buried`, `land`,
-`makers` and `held`, `settle` and `writes`.
+Whoever writes a batch asks in this order, in one transaction: for each of `labels`, `locks` and `locked`, `upserts` and
+`refused`; then `unseen` and `buried`, `land`, `makers` and `held`, `settle` and `writes`.
+
+Upserts are written as they are locked, where the store holds nothing that may be newer. All else is decided here: what
+they did not write, deletes, and records that name a position to be written over.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -28,8 +31,9 @@ class _Entry:
     index: int
     table: Table
     node: End
-    properties: dict[str, Any]
+    bound: list[Any]
     wanted: frozenset[Tie]
+    withheld: tuple[str, ...] = ()
     order: tuple[int, int] = _NEVER
     held: list[Held] = field(default_factory=list)
     missing: list[Tie] = field(default_factory=list)
@@ -42,24 +46,48 @@ class Batch:
     def __init__(self, records: Sequence[Record]) -> None:
         self.outcomes: list[Outcome] = [STALE] * len(records)
         self._entries = {entry.node: entry for portion in portions(records) for entry in _entries(portion)}
+        self._swift = {
+            node for node, entry in self._entries.items() if entry.record.row is not None and entry.record.over < 0
+        }
+        self._ends = {end for entry in self._entries.values() for tie in entry.wanted for end in (tie.start, tie.end)}
         self._stubs: set[End] = set()
         self._dead: set[End] = set()
         self._landed: list[_Entry] = []
 
-    def locks(self) -> list[tuple[str, list[str]]]:
-        """Labels and the keys of their nodes, all in order, so that no two batches block each other for good: the rows'
-        own nodes, and those at the ends of their edges."""
-        wanted = {end for entry in self._entries.values() for tie in entry.wanted for end in (tie.start, tie.end)}
-        return _by_label(wanted | self._entries.keys())
+    def labels(self) -> list[str]:
+        """The labels of all nodes that are to be locked, in order: the rows' own, and those at the ends of their edges.
+
+        Within a label they are locked in the order of their keys, so that no two batches block each other for good.
+        """
+        return sorted({node.label for node in self._ends | self._entries.keys()})
+
+    def locks(self, label: str) -> list[str]:
+        """The keys of a label's nodes that are to be locked before `upserts`; none where these lock all there are."""
+        nodes = {node for node in self._ends | self._entries.keys() if node.label == label}
+        at_once = nodes <= self._swift and len({id(self._entries[node].table) for node in nodes}) == 1
+        return [] if at_once else sorted(node.key for node in nodes)
 
     def locked(self, label: str, nodes: Iterable[Sequence[Any]]) -> None:
         """The locked nodes of a label: key, generation, position, whether it is a stub."""
         for key, generation, position, stub in nodes:
             node = End(label, key)
+            if node in self._swift:
+                continue
             if stub:
                 self._stubs.add(node)
             elif node in self._entries:
                 self._holds(node, generation, position)
+
+    def upserts(self, label: str) -> Iterator[Statement]:
+        """The statements that write what may be written at once."""
+        swift = sorted(node for node in self._swift if node.label == label)
+        yield from _puts(statements.upsert, [self._entries[node] for node in swift])
+
+    def refused(self, label: str, nodes: Iterable[Sequence[Any]]) -> None:
+        """What `upserts` did not write, as `locked` has it."""
+        found = list(nodes)
+        self._swift -= {End(label, key) for key, *_ in found}
+        self.locked(label, found)
 
     def unseen(self) -> list[tuple[str, list[str]]]:
         """By target, the keys of rows that are not there, of which there may be tombstones."""
@@ -77,8 +105,10 @@ class Batch:
             entry.order = max(entry.order, (generation, position))
 
     def land(self) -> None:
-        """Decide which records land."""
-        self._landed = [entry for entry in self._entries.values() if entry.order <= entry.record.order]
+        """Decide which records land, beside those that are written."""
+        self._landed = [
+            entry for node, entry in self._entries.items() if node in self._swift or entry.order <= entry.record.order
+        ]
         for entry in self._landed:
             self.outcomes[entry.index] = APPLIED
 
@@ -105,8 +135,7 @@ class Batch:
             yield statements.CUT, {"ids": surplus}
         alive = [entry for entry in self._landed if entry.record.row is not None]
         gone = [entry for entry in self._landed if entry.record.row is None]
-        for label, entries in _by_target(alive).items():
-            yield statements.put(label), {"rows": [entry.properties for entry in entries]}
+        yield from _puts(statements.put, [entry for entry in alive if entry.node not in self._swift])
         yield from self._ties(alive)
         for label, keys in _by_label(self._dead & {entry.node for entry in alive}):
             yield statements.DIG_UP, {"target": label, "keys": keys}
@@ -133,18 +162,29 @@ def _entries(portion: Portion) -> Iterator[_Entry]:
     table, columns = portion.table, {column.name: column for column in portion.table.columns}
     encoders = [(column, column.name, encoder(column)) for column in table.columns]
     label = table.target.place
+    withheld = (
+        tuple(column.name for column in portion.upserts[0].schema.columns if column.name not in columns)
+        if portion.upserts
+        else ()
+    )
     for record, row, index in zip(portion.upserts, portion.rows, portion.upserted, strict=True):
         key = key_text(table.key, record.key.values)
-        properties = {
-            name: encode(column, value) for column, name, encode in encoders if (value := row[name]) is not None
-        }
-        properties |= record.reserved
-        properties[statements.KEY] = key
+        values = [encode(column, row[name]) for column, name, encode in encoders]
         wanted = implied(table.target, columns, row, key) if table.target.edges else frozenset()
-        yield _Entry(record, index, table, End(label, key), properties, wanted)
+        bound = statements.bound(key, record.reserved, values)
+        yield _Entry(record, index, table, End(label, key), bound, wanted, withheld)
     for record, index in zip(portion.deletes, portion.deleted, strict=True):
         node = End(label, key_text(table.key, record.key.values))
-        yield _Entry(record, index, table, node, {}, frozenset())
+        yield _Entry(record, index, table, node, [], frozenset())
+
+
+def _puts(text: Callable[[Table, Sequence[str]], str], entries: Iterable[_Entry]) -> Iterator[Statement]:
+    groups: dict[int, list[_Entry]] = {}  # by identity: hashing a table for every row would cost more
+    for entry in entries:
+        groups.setdefault(id(entry.table), []).append(entry)
+    for group in groups.values():
+        table, withheld = group[0].table, group[0].withheld
+        yield text(table, withheld), {"target": table.target.name, "rows": [entry.bound for entry in group]}
 
 
 def _bury(label: str, entries: Sequence[_Entry]) -> Iterator[Statement]:

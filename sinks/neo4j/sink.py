@@ -98,8 +98,11 @@ class Neo4jSink:
         batch = Batch(records)
         with _translated():
             async with self._begun() as transaction:
-                for label, keys in batch.locks():
-                    batch.locked(label, await _rows(transaction, statements.lock(label), keys=keys))
+                for label in batch.labels():
+                    if keys := batch.locks(label):
+                        batch.locked(label, await _rows(transaction, statements.lock(label), keys=keys))
+                    for text, values in batch.upserts(label):
+                        batch.refused(label, await _rows(transaction, text, **values))
                 for name, keys in batch.unseen():
                     batch.buried(name, await _rows(transaction, statements.BURIED, target=name, keys=keys))
                 batch.land()

@@ -5,8 +5,10 @@ row that was deleted or never came, is a *stub*: its key and ``_tr_stub``. A del
 its own, its tombstone.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 from changes.record import RESERVED
 from changes.schema import Kind
@@ -87,10 +89,47 @@ def lock(label: str) -> str:
     )
 
 
+_GIVEN = ("_tr_gen", "_tr_pos", "_tr_h1", "_tr_h2", "_tr_bucket", "_tr_map")
+"""The reserved fields in the order in which a bound row has them, behind its key."""
+
+_FRESH = (
+    f"CASE WHEN n.{STUB} THEN NOT EXISTS {{ MATCH (:{TOMBSTONE} {{target: $target, key: r[0]}}) }}"
+    " ELSE coalesce(n._tr_gen, 0) < r[1] OR (coalesce(n._tr_gen, 0) = r[1] AND n._tr_pos <= r[2]) END"
+)
+
+
+def bound(key: str, reserved: Mapping[str, int], values: Sequence[Any]) -> list[Any]:
+    """A row as `upsert` and `put` take it; ``values`` are those of the table's columns."""
+    return [key, *(reserved[name] for name in _GIVEN), *values]
+
+
 @lru_cache(maxsize=256)
-def put(label: str) -> str:
-    """Each row is all the properties of its node."""
-    return f"UNWIND $rows AS r MATCH (n:{quote(label)} {{{KEY}: r.{KEY}}}) SET n = r"
+def upsert(table: Table, withheld: Sequence[str]) -> str:
+    """Makes sure of nodes and locks them, as `lock` does, and writes those that the store may have older: alive and not
+    newer, or new without a tombstone. Returns of all others what `lock` returns."""
+    label = quote(table.target.place)
+    return (
+        f"UNWIND $rows AS r MERGE (n:{label} {{{KEY}: r[0]}}) ON CREATE SET n.{STUB} = true SET n.{KEY} = r[0]"
+        f" WITH n, r, {_FRESH} AS fresh CALL (n, r, fresh) {{ WITH * WHERE fresh SET {_set(table, withheld)} }}"
+        " WITH n, r, fresh WHERE NOT coalesce(fresh, false)"
+        f" RETURN r[0], coalesce(n._tr_gen, 0), coalesce(n._tr_pos, -1), coalesce(n.{STUB}, false)"
+    )
+
+
+@lru_cache(maxsize=256)
+def put(table: Table, withheld: Sequence[str]) -> str:
+    """Writes nodes that are locked."""
+    label = quote(table.target.place)
+    return f"UNWIND $rows AS r MATCH (n:{label} {{{KEY}: r[0]}}) SET {_set(table, withheld)}"
+
+
+def _set(table: Table, withheld: Sequence[str]) -> str:
+    """A column that has gone from MySQL stays, and keeps what it held; one that is ``withheld`` goes."""
+    names = [*_GIVEN, *(quote(column.name) for column in table.columns)]
+    gone = [STUB, *map(quote, withheld)]
+    return ", ".join(
+        (*(f"n.{name} = r[{place}]" for place, name in enumerate(names, 1)), *(f"n.{name} = null" for name in gone))
+    )
 
 
 @lru_cache(maxsize=256)

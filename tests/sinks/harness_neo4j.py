@@ -107,6 +107,8 @@ class Neo4jHarness:
 
 
 def _given(column: Any, value: Any) -> Any:
+    if column.kind is Kind.INTEGER and isinstance(value, int) and value >= 2**63:
+        return str(value)
     if column.kind is Kind.BYTES and isinstance(value, str) and value:
         return base64.b64decode(value)
     if column.kind is Kind.VECTOR and isinstance(value, list):
