@@ -68,6 +68,18 @@ async def test_a_node_that_somebody_made_is_a_row_until_its_delete(harness: Neo4
     assert await stage.all() == [ours]
 
 
+async def test_a_column_that_is_no_longer_let_through_goes_with_the_rows_next_write(
+    harness: Neo4jHarness, stage: Stage
+) -> None:
+    row = {"id": 1, "user_id": 7, "title": "secret"}
+    await stage.write(stage.put(10, **row))
+    narrow = replace(stage, target=target_of("neo4j", stage.target.place, hidden=frozenset({"title"})))
+    await narrow.sink.open([(narrow.target, narrow.schema)])
+    assert await narrow.write(narrow.put(10, **row)) == ["applied"]
+    text = f"MATCH (n:`{stage.target.place}`) RETURN n.title, n.user_id"
+    assert await cypher(harness.url, text) == [[None, 7]]
+
+
 async def test_opening_from_several_processes_at_once(harness: Neo4jHarness) -> None:
     sinks = [harness.build() for _ in range(4)]
     edges = (Edge(new_place("TYPE"), end=new_place("End"), end_key="user_id"),)
