@@ -28,7 +28,8 @@ async def ensure(session: AsyncSession, tables: Sequence[Table]) -> None:
         except Neo4jError as error:
             if error.code not in THERE:
                 raise
-    await (await session.run(statements.AWAIT, {"seconds": _ONLINE_S})).consume()
+    if missing:
+        await (await session.run(statements.AWAIT, {"seconds": _ONLINE_S})).consume()
 
 
 async def types(session: AsyncSession, table: Table) -> list[str]:
