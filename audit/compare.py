@@ -130,9 +130,9 @@ def _flaw(target: Target, schema: TableSchema, expected: Expected, row: StoredRo
     columns = target.columns(schema)
     if row.generation != expected.generation:
         return Found("wrong generation", (), row.position)
-    if row_hash(columns, row.row, lenient=True) != expected.values:
-        named = () if expected.row is None else tuple(differing(columns, expected.row, row.row))
-        return Found("altered", named, row.position)
+    if row.broken or row_hash(columns, row.row, lenient=True) != expected.values:
+        named = () if expected.row is None else differing(columns, expected.row, row.row)
+        return Found("altered", tuple(dict.fromkeys((*named, *row.broken))), row.position)
     if row.position > newest:
         return Found("impossible position", (), row.position)
     if row.mapping != target.mapping:

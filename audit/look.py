@@ -17,7 +17,7 @@ import asyncio
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from audit.compare import Expected, judge, plain, suspects
+from audit.compare import NEVER, Expected, judge, plain, suspects
 from audit.compare import digest as digest_of
 from audit.digests import Again, Digests, names_of, to_bytes
 from audit.expected import place_by_key
@@ -192,7 +192,9 @@ class Look:
         began = told = time.monotonic()
         async for stored in side.sink.rows(side.target, schema):
             side.sink_rows += 1
-            digest = digest_of(values_of(stored.row), stored.hash, stored.mapping, stored.generation)
+            digest = NEVER
+            if not stored.broken:
+                digest = digest_of(values_of(stored.row), stored.hash, stored.mapping, stored.generation)
             key = stored.key
             batch.append(
                 (side.number, key.canonical, to_bytes(stored.place), digest, stored.position, names_of(key.values))

@@ -76,7 +76,8 @@ class StoredRow(msgspec.Struct, frozen=True):
     """One row as a store really holds it, for audits.
 
     ``row`` holds values in a form that `changes.canonical` understands for the target's projected columns;
-    ``hash`` is the stored ``tr-hash``.
+    ``hash`` is the stored ``tr-hash``. ``broken`` names columns whose value is there but not what the store makes of it
+    beside it, such as the relationship that it asks for: an audit calls them altered.
     """
 
     key: Key
@@ -86,6 +87,7 @@ class StoredRow(msgspec.Struct, frozen=True):
     mapping: int
     row: Mapping[str, Value]
     generation: int = 0
+    broken: tuple[str, ...] = ()
 
 
 class BucketSum(msgspec.Struct, frozen=True):

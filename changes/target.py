@@ -9,6 +9,25 @@ from changes.schema import Column, TableSchema
 from changes.tier import Tier
 
 
+class Edge(msgspec.Struct, frozen=True, gc=False):
+    """A relationship that each row makes, from one node to another.
+
+    An end is the node with the label ``start`` (``end``) whose key is the value of the column ``start_key``
+    (``end_key``); both are ``""`` where it is the row's own node. A row with NULL there makes none.
+    """
+
+    type: str
+    start: str = ""
+    start_key: str = ""
+    end: str = ""
+    end_key: str = ""
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns that name its ends."""
+        return tuple(name for name in (self.start_key, self.end_key) if name)
+
+
 class Target(msgspec.Struct, frozen=True, gc=False):
     """One (version, table, sink, place).
 
@@ -17,7 +36,7 @@ class Target(msgspec.Struct, frozen=True, gc=False):
     ``place`` is a table name, or a pattern such as ``job:{id}`` whose braces name columns. ``keep`` is ``mirror``
     (every row is there, none has a lifetime) or ``cache`` (a row that is there is right; ``keep_for`` seconds).
     ``user`` names the column that holds the id of the row's owner. ``hidden`` are captured columns that this
-    target must not receive; ``only`` restricts it to some.
+    target must not receive; ``only`` restricts it to some. ``edges`` are what each row makes in a graph.
     """
 
     version: str
@@ -35,6 +54,7 @@ class Target(msgspec.Struct, frozen=True, gc=False):
     only: frozenset[str] | None = None
     tombstones_for: int = 7 * 86400
     of: str | None = None
+    edges: tuple[Edge, ...] = ()
 
     @property
     def name(self) -> str:
@@ -56,7 +76,9 @@ class Target(msgspec.Struct, frozen=True, gc=False):
             self.user,
             sorted(self.hidden),
             None if self.only is None else sorted(self.only),
-            *(() if self.of is None else (self.of,)),  # so that those of rows stay what they were
+            # Only where there are any, so that the others stay what they were.
+            *(() if self.of is None else (self.of,)),
+            *((self.edges,) if self.edges else ()),
         )
         return xxhash.xxh32_intdigest(msgspec.json.encode(declared), seed=0) >> 1
 

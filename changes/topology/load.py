@@ -11,7 +11,18 @@ from changes.errors import Misconfigured
 from changes.schema import TableSchema
 from changes.target import Target
 from changes.tier import DEFAULT_TIERS, Tier, seconds
-from changes.topology.model import CHUNK, AnalysisDecl, EmbedDecl, File, SinkDecl, TableDecl
+from changes.topology.edges import edge_problems
+from changes.topology.model import (
+    CHUNK,
+    AnalysisDecl,
+    EmbedDecl,
+    File,
+    SinkDecl,
+    TableDecl,
+    has_user,
+    is_chunked,
+    place_of,
+)
 
 Path = tuple[str | int, ...]
 
@@ -106,17 +117,18 @@ class Topology:
             version=version,
             database=self.database(version),
             table=table.table if sink.of is None else f"{table.table}.{sink.of}",
-            key=(*table.key, CHUNK) if _is_chunked(table, sink) else tuple(table.key),
+            key=(*table.key, CHUNK) if is_chunked(table, sink) else tuple(table.key),
             sink=sink.sink,
             tier=self.tiers[sink.tier],
-            place=_place(table, sink),
+            place=place_of(table, sink),
             keep=sink.keep,
             keep_for=None if sink.keep_for is None else round(seconds(sink.keep_for)),
             owns=sink.owns,
-            user=table.user if _has_user(table, sink) else None,
+            user=table.user if has_user(table, sink) else None,
             hidden=frozenset(() if sink.personal == "allow" else table.columns.personal),
             only=None if sink.columns is None else frozenset(sink.columns),
             of=sink.of,
+            edges=tuple(edge.edge for edge in sink.edges),
         )
 
     def enrichers(self, table: str) -> Mapping[str, EmbedDecl | AnalysisDecl]:
@@ -257,6 +269,8 @@ def _semantic(topology: Topology, sinks: Mapping[str, Callable[[Target], None]])
         yield from _check_columns(topology, table, here)
         for number, sink in enumerate(table.sinks):
             yield from _check_sink(topology, table, sink, sinks, (*here, "sinks", number), places)
+            for path, message in edge_problems(topology.declared, table, sink):
+                yield topology.problem(message, *here, "sinks", number, "edges", *path)
 
 
 def _check_columns(topology: Topology, table: TableDecl, here: Path) -> Iterator[Problem]:
@@ -282,7 +296,7 @@ def _check_sink(
     if sink.tier not in topology.tiers:
         known = ", ".join(topology.tiers)
         yield topology.problem(f"tier `{sink.tier}` is not known: there are {known}", *here, "tier")
-    whole = _has_user(table, sink)
+    whole = has_user(table, sink)
     if sink.of is not None and sink.of not in table.enrich:
         yield topology.problem(f"table `{table.table}` has no enricher `{sink.of}`", *here, "of")
     elif not whole:
@@ -294,7 +308,7 @@ def _check_sink(
         )
     if sink.keep_for is not None and sink.keep != "cache":
         yield topology.problem("`keep_for` needs `keep: cache`: a mirror's rows have no lifetime", *here, "keep_for")
-    place = _place(table, sink)
+    place = place_of(table, sink)
     if (sink.sink, place) in places:
         other = places[sink.sink, place]
         yield topology.problem(f"`{place}` in {sink.sink} is already the place of table `{other}`", *here)
@@ -304,24 +318,6 @@ def _check_sink(
             check(topology._target(topology.versions[0], table, sink))
         except Misconfigured as error:
             yield topology.problem(str(error), *here)
-
-
-def _place(table: TableDecl, sink: SinkDecl) -> str:
-    return sink.place or (table.table if sink.of is None else f"{table.table}_{sink.of}")
-
-
-def _is_chunked(table: TableDecl, sink: SinkDecl) -> bool:
-    """Whether what goes to ``sink`` is a row for each chunk of the table's rows."""
-    enricher = None if sink.of is None else table.enrich.get(sink.of)
-    return isinstance(enricher, EmbedDecl) and enricher.chunk is not None
-
-
-def _has_user(table: TableDecl, sink: SinkDecl) -> bool:
-    """Whether what goes to ``sink`` holds the id of the row's owner, where the table has one."""
-    if sink.of is None or table.user is None or table.user in table.key:
-        return True
-    enricher = table.enrich.get(sink.of)
-    return enricher is not None and table.user in enricher.carry
 
 
 def _named_columns(table: TableDecl) -> Iterator[tuple[Path, str]]:
@@ -336,3 +332,5 @@ def _named_columns(table: TableDecl) -> Iterator[tuple[Path, str]]:
     for number, sink in enumerate(table.sinks):
         if sink.of is None:
             yield from ((("sinks", number, "columns", i), name) for i, name in enumerate(sink.columns or ()))
+            for i, edge in enumerate(sink.edges):
+                yield from ((("sinks", number, "edges", i, field), name) for field, name in edge.columns)

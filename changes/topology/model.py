@@ -6,6 +6,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 
 from changes.errors import Misconfigured
 from changes.position import LAST_GENERATION
+from changes.target import Edge
 from changes.tier import seconds
 
 
@@ -116,9 +117,39 @@ class AnalysisDecl(Declared):
         return self.read
 
 
+class EdgeDecl(Declared):
+    """A relationship that each row makes: from the node of the label ``from`` whose key is in the column ``from_key``,
+    to that of ``to`` and ``key``. An end that is not named is the row's own node."""
+
+    type: Annotated[str, Field(min_length=1)]
+    from_: Annotated[str, Field(min_length=1)] | None = Field(default=None, alias="from")
+    from_key: Annotated[str, Field(min_length=1)] | None = None
+    to: Annotated[str, Field(min_length=1)] | None = None
+    key: Annotated[str, Field(min_length=1)] | None = None
+
+    @model_validator(mode="after")
+    def _has_ends(self) -> "EdgeDecl":
+        if (self.from_ is None) != (self.from_key is None):
+            raise ValueError("`from` is a label and `from_key` the column with its node's key: declare both or neither")
+        if (self.to is None) != (self.key is None):
+            raise ValueError("`to` is a label and `key` the column with its node's key: declare both or neither")
+        if self.from_ is None and self.to is None:
+            raise ValueError("it would lead from a row's node to itself: declare `to` and `key`")
+        return self
+
+    @property
+    def edge(self) -> Edge:
+        return Edge(self.type, self.from_ or "", self.from_key or "", self.to or "", self.key or "")
+
+    @property
+    def columns(self) -> list[tuple[str, str]]:
+        """The columns that name its ends, each behind the field that does."""
+        return [(field, name) for field, name in (("from_key", self.from_key), ("key", self.key)) if name is not None]
+
+
 class SinkDecl(Declared):
     """``of`` names the enricher whose results go there instead of the row; ``columns`` restricts what goes there;
-    ``personal: allow`` lets personal columns through."""
+    ``personal: allow`` lets personal columns through; ``edges`` are relationships that a row makes in a graph."""
 
     sink: str
     tier: str
@@ -129,6 +160,7 @@ class SinkDecl(Declared):
     owns: Literal["table", "rows", "columns"] = "table"
     columns: Names | None = None
     personal: Literal["omit", "allow"] = "omit"
+    edges: list[EdgeDecl] = []
 
 
 class TableDecl(Declared):
@@ -149,3 +181,22 @@ class File(Declared):
     versions: dict[Name, VersionDecl] = Field(min_length=1)
     tiers: dict[Name, TierDecl] = {}
     tables: list[TableDecl] = Field(min_length=1)
+
+
+def place_of(table: TableDecl, sink: SinkDecl) -> str:
+    """The declared place, else the name of the table, or of the table and the enricher."""
+    return sink.place or (table.table if sink.of is None else f"{table.table}_{sink.of}")
+
+
+def is_chunked(table: TableDecl, sink: SinkDecl) -> bool:
+    """Whether what goes to ``sink`` is a row for each chunk of the table's rows."""
+    enricher = None if sink.of is None else table.enrich.get(sink.of)
+    return isinstance(enricher, EmbedDecl) and enricher.chunk is not None
+
+
+def has_user(table: TableDecl, sink: SinkDecl) -> bool:
+    """Whether what goes to ``sink`` holds the id of the row's owner, where the table has one."""
+    if sink.of is None or table.user is None or table.user in table.key:
+        return True
+    enricher = table.enrich.get(sink.of)
+    return enricher is not None and table.user in enricher.carry

@@ -102,3 +102,11 @@ def test_equal_allows_one_undecided_key_in_ten_thousand(
     different: int, undecided: int, keys: int, verdict: str
 ) -> None:
     assert verdict_of(different, undecided, keys) == verdict
+
+
+def test_a_row_that_is_broken_beside_its_values_is_altered_in_those_columns() -> None:
+    whole = [column.name for column in SCHEMA.columns]
+    torn = msgspec.structs.replace(RIGHT, broken=(whole[-1],))
+    assert list(judge(TARGET, SCHEMA, ASKED, {"": torn}, newest=50)) == [("", Found("altered", (whole[-1],), 40))]
+    unknown = replace(ASKED, row=None)
+    assert list(judge(TARGET, SCHEMA, unknown, {"": torn}, newest=50)) == [("", Found("altered", (whole[-1],), 40))]

@@ -11,6 +11,7 @@ from line import Line, line
 
 from changes.errors import Misconfigured
 from changes.progress import internal_topic
+from sinks.registry import SPECS
 from streams.kafka import read_topic
 from streams.mysql import MysqlUrl, connect
 from streams.preflight import Flavour, preflight, variable_problems
@@ -128,7 +129,7 @@ def test_an_unknown_column_is_refused_with_its_line(source: MysqlUrl, declare: D
 def test_an_unknown_sink_is_refused_with_its_line_and_the_known_ones(declare: Declare) -> None:
     result = CliRunner().invoke(cli, ["validate", "--offline", "--topics", str(declare(sink="postgers"))])
     assert result.exit_code == 78
-    assert ":6: sink `postgers` is not known: there are postgres, redis, sqlite" in result.stderr
+    assert f":6: sink `postgers` is not known: there are {', '.join(sorted(SPECS))}" in result.stderr
 
 
 def test_cascading_foreign_keys_are_refused_where_the_engine_hides_them(source: MysqlUrl, declare: Declare) -> None:

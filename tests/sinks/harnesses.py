@@ -5,6 +5,7 @@ from functools import partial
 
 from conformance import Harness, Others, Servers
 from harness_mysql import MysqlHarness
+from harness_neo4j import Neo4jHarness
 from harness_postgres import PostgresHarness
 from harness_redis import RedisHarness
 from harness_sqlite import SqliteHarness
@@ -13,6 +14,7 @@ HARNESSES: dict[str, Callable[[Servers, Others], Harness]] = {
     "ai_identity": partial(PostgresHarness, name="ai_identity"),
     "credit": partial(MysqlHarness, name="credit"),
     "dao": partial(MysqlHarness, name="dao"),
+    "neo4j": Neo4jHarness,
     "postgres": PostgresHarness,
     "redis": RedisHarness,
     "sqlite": SqliteHarness,
