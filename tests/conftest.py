@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -17,6 +18,9 @@ from tailrace.stack.host import Host
 from tailrace.stack.mariadb import MariaDB
 from tailrace.stack.postgres import discard_orphans
 from tailrace.stack.settings import Settings
+
+MATRIX = pytest.StashKey[dict[tuple[str, str], Any]]()
+"""What the fault matrix found, by fault and store."""
 
 settings.register_profile("tailrace", deadline=None)  # a busy machine is no failure
 settings.load_profile("tailrace")
@@ -85,3 +89,21 @@ def mariadb(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MariaDB]:
     finally:
         process.terminate()
         process.wait(30)
+
+
+@pytest.fixture(scope="session")
+def matrix(request: pytest.FixtureRequest) -> dict[tuple[str, str], Any]:
+    """By (fault, store), what was left of it."""
+    return request.config.stash.setdefault(MATRIX, {})
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    found = config.stash.get(MATRIX, {})
+    if not found:
+        return
+    terminalreporter.section("faults")
+    terminalreporter.write_line(f"{'fault':10} {'store':14} {'recovered':>10} {'lost':>5} {'doubled':>8} {'stale':>6}")
+    for (fault, store), one in sorted(found.items()):
+        terminalreporter.write_line(
+            f"{fault:10} {store:14} {one.seconds:8.1f} s {one.lost:5} {one.doubled:8} {one.stale:6}"
+        )
