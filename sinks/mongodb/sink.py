@@ -88,7 +88,7 @@ class MongoSink:
                 readPreference="primary",
                 # Whatever anybody has put there is read, if only to be told from what is right.
                 datetime_conversion="DATETIME_AUTO",
-                unicode_decode_error_handler="backslashreplace",
+                unicode_decode_error_handler="replace",
             )
             client.get_default_database()
         except (ConfigurationError, ValueError) as error:  # whose text may hold a part of the password
