@@ -15,7 +15,7 @@ DUPLICATE_KEY = 11000
 _MISCONFIGURED = {
     *(11, 13, 18, 31, 33, 8000),  # no such user or role, not allowed, not authenticated
     *(20, 59, 72, 73, 115, 303, 40324),  # an operation, a command, an option, a name or a stage that it does not take
-    *(26, 48, 166, 167),  # a collection that is missing, in the way, or a view
+    *(26, 166, 167),  # a collection that is missing, or a view
     *(67, 85, 86),  # an index that cannot be made, or has other options
     *(79, 100),  # a write concern that no set of these servers can meet
 }
@@ -24,13 +24,14 @@ _REJECTED = {
     *(52, 53, 54, 55, 56, 57, 66),  # a name or an `_id` that a document cannot have
     *(121, 171, 241),  # the collection's validator, its indexes or its conversions refuse the document
     *(10334, 17280, 17419, 17420),  # the document, or what it has for an index, is too large
-    *(16755, 13026, 16766),  # what an index on places takes for no place
+    *(13026, 16755, 16766),  # what an index on places takes for no place
 }
 
 
 def classify(error: PyMongoError | OSError) -> TailraceError:
     """Whatever is not known to be the set-up is `Transient`: broken connections, time that ran out, a primary that
-    stepped down or is not there yet, a write concern that was not met, a cursor that the server gave up.
+    stepped down or is not there yet, a write concern that was not met, a cursor that the server gave up, a view that
+    another process makes at the same moment.
 
     What is wrong with a record is told by `refusal`, write by write. No message holds the connection's URL.
     """

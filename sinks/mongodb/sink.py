@@ -19,7 +19,7 @@ from changes.record import APPLIED, STALE, Outcome, Record, StoredRow, StoredSum
 from changes.schema import TableSchema
 from changes.target import Target
 from sinks.fold import fold
-from sinks.mongodb import META, VIEW_SUFFIX, statements
+from sinks.mongodb import META, catalog, statements
 from sinks.mongodb.errors import classify, of_code, refusal, taken
 from sinks.mongodb.statements import Layout, Ready, hashable, layout_of
 
@@ -27,6 +27,8 @@ Document = dict[str, Any]
 
 _EXPIRE_EVERY = timedelta(hours=1)
 _PAGE = 1000
+_PORTION = 1000
+"""Writes of one bulk: each has the whole time limit."""
 _ASKED = 200
 """Keys of one ``$in``: some servers hold each document against all of them."""
 _ROUNDS = 3
@@ -68,9 +70,7 @@ class MongoSink:
             async with asyncio.timeout(_LONGEST):  # an index is made of all that is there
                 await self._client.admin.command("ping")
                 self.whole = self._client.topology_description.logical_session_timeout_minutes is not None
-                there = {found["name"]: found async for found in await self._database().list_collections()}
-                for layout in layouts:
-                    await self._ensure(layout, there)
+                await catalog.ensure(self._database(), layouts, whole=self.whole)
         self._targets.update({layout.target.name: layout.target for layout in layouts})
         await self._expire()
 
@@ -97,37 +97,6 @@ class MongoSink:
             ) from error
         return client
 
-    async def _ensure(self, layout: Layout, there: dict[str, Document]) -> None:
-        """Create what is missing of a target's collection, indexes and view."""
-        target, database = layout.target, self._database()
-        found = there.get(target.place)
-        if target.keep == "cache" and not self.whole:
-            raise Misconfigured(f"MongoDB: `{target.place}`: this server removes nothing by its date: no `keep: cache`")
-        if found is not None:
-            await self._refuse_foreign(target, found)
-        collection = self._written(target.place)
-        for keys, options in statements.indexes(target, whole=self.whole):
-            await collection.create_index(keys, **options)
-        if not self.whole:
-            return
-        name, pipeline = target.place + VIEW_SUFFIX, statements.view(layout)
-        if name not in there:
-            await database.command("create", name, viewOn=target.place, pipeline=pipeline)
-        elif there[name]["type"] != "view":
-            raise Misconfigured(f"MongoDB: the collection `{name}` is in the way of the view of `{target.place}`")
-        elif there[name]["options"].get("pipeline") != pipeline:
-            await database.command("collMod", name, viewOn=target.place, pipeline=pipeline)
-
-    async def _refuse_foreign(self, target: Target, found: Document) -> None:
-        advice = "Choose another `place`, or drop it"
-        if found.get("type", "collection") != "collection" or found["options"].keys() & {"capped", "collation"}:
-            raise Misconfigured(
-                f"MongoDB: `{target.place}` is no plain collection: a view, capped, or with a collation. {advice}"
-            )
-        collection = self._written(target.place)
-        if "_tr_bucket_1" not in await collection.index_information() and await collection.find_one({}) is not None:
-            raise Misconfigured(f"MongoDB: `{target.place}` holds documents that are not Tailrace's. {advice}")
-
     async def write(self, batch: Sequence[Record]) -> list[Outcome]:
         if self._now() - self._expired_at >= _EXPIRE_EVERY:
             await self._expire()
@@ -151,9 +120,10 @@ class MongoSink:
             else:
                 by_place.setdefault(record.target.place, []).append(one)
         with _translated():
-            async with asyncio.timeout(self._timeout):
-                for place, waiting in by_place.items():
-                    await self._store(place, waiting, outcomes)
+            for place, waiting in by_place.items():
+                for start in range(0, len(waiting), _PORTION):
+                    async with asyncio.timeout(self._timeout):
+                        await self._store(place, waiting[start : start + _PORTION], outcomes)
         return outcomes
 
     async def _store(self, place: str, waiting: list[Ready], outcomes: list[Outcome]) -> None:

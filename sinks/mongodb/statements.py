@@ -109,24 +109,25 @@ def ready(index: int, record: Record, layout: Layout, now: datetime) -> Ready:
     try:
         id_ = id_of(layout, record.key)
         if record.row is None:
-            document = _given(layout, dict(zip(layout.schema.key, record.key.values, strict=True)))
+            document = fields_of(layout, dict(zip(layout.schema.key, record.key.values, strict=True)))
             document |= _reserved(record)
             document[DELETED] = True
             document[UNTIL] = now + timedelta(seconds=target.tombstones_for)
         else:
-            document = _given(layout, record.row)
+            document = fields_of(layout, record.row)
             document |= _reserved(record)
             if target.keep == "cache" and target.keep_for:
                 document[UNTIL] = now + timedelta(seconds=target.keep_for)
         body = encode(document)  # which holds what is in the `_id` too
-    except (BSONError, ValueError, TypeError, ArithmeticError) as error:
+    except (BSONError, ValueError, TypeError, AttributeError, ArithmeticError) as error:
         raise Rejected(f"MongoDB: the row makes no document: {error}") from error
     if len(body) > LONGEST:
         raise Rejected(f"MongoDB: the row has {len(body)} bytes, more than the {LONGEST} of a document")
     return Ready(index, record, id_, RawBSONDocument(body))
 
 
-def _given(layout: Layout, row: Mapping[str, Any]) -> dict[str, Any]:
+def fields_of(layout: Layout, row: Mapping[str, Any]) -> dict[str, Any]:
+    """The columns that ``row`` has, as they are stored."""
     return {
         name: value if (value := row[name]) is None or encode_ is None else encode_(value)
         for name, encode_ in layout.put
@@ -240,11 +241,11 @@ def sums_from(layout: Layout, upto: int, groups: Sequence[Mapping[str, Any]]) ->
 def view(layout: Layout) -> list[dict[str, Any]]:
     """The pipeline of the applications' view: living rows, without what is reserved or withheld by now."""
     shown = {name for name, _ in layout.put}
-    withheld = sorted(_fields(layout.schema.columns) - shown)
+    withheld = sorted(_nameable(layout.schema.columns) - shown)
     return [{"$match": LIVING}, {"$unset": [*RESERVED, UNTIL, *withheld]}]
 
 
-def _fields(columns: Sequence[Column]) -> set[str]:
+def _nameable(columns: Sequence[Column]) -> set[str]:
     return {column.name for column in columns if not column.name.startswith("$") and "." not in column.name}
 
 

@@ -61,10 +61,8 @@ class MongoHarness:
         *((type_, True) for type_ in ("int", "decimal(10,2)", "double", "date", "datetime", "json", "blob", "text")),
         *((type_, [1.0, 2.0]) for type_ in ("int", "decimal(10,2)", "bit(1)", "time", "timestamp", "tinyblob")),
         ("int", "ten"),
-        ("bigint unsigned", 0.5),
         ("bit(1)", 1),
         ("decimal(10,2)", "NaN"),
-        ("double", "0.1"),
         ("datetime", "yesterday"),
         ("datetime(3)", "0000-00-00T00:00:00Z"),
         *(("made", value) for value in ([0.1, -2.5], [0.1, -2.5, 0.0, 0.0], "0.1", True)),
@@ -114,7 +112,9 @@ class MongoHarness:
             for id_, column, value in changes:
                 encode, given = encoder(column), value
                 if encode is not None and value is not None:
-                    with contextlib.suppress(ValueError, TypeError):  # it is to be no value of the column
+                    with contextlib.suppress(
+                        ValueError, TypeError, AttributeError
+                    ):  # it is to be no value of the column
                         given = encode(value)
                 if value == "NaN":
                     given = Decimal128(value)
