@@ -114,7 +114,7 @@ class MongoHarness:
                 if encode is not None and value is not None:
                     with contextlib.suppress(
                         ValueError, TypeError, AttributeError
-                    ):  # it is to be no value of the column
+                    ):  # no value of its column
                         given = encode(value)
                 if value == "NaN":
                     given = Decimal128(value)
