@@ -54,13 +54,7 @@ def id_encoder(column: Column) -> Encode:
     Numbers beyond an int64 and decimals are text there, for not every server compares a Decimal128 exactly; so are
     dates and times, in their canonical form.
     """
-    return {
-        Kind.INTEGER: _id_integer,
-        Kind.BOOLEAN: bool,
-        Kind.DOUBLE: _positive_zero,
-        Kind.TEXT: _same,
-        Kind.BYTES: base64_bytes,
-    }.get(column.kind) or partial(_canonical_text, column)
+    return _ID_ENCODERS.get(column.kind) or partial(_canonical_text, column)
 
 
 def id_decoder(column: Column) -> Decode:
@@ -153,12 +147,12 @@ def _rendered_integer(value: Any) -> Any:
     return int(rendered) if isinstance(rendered, str) else rendered
 
 
-def _rendered_moment(value: Any) -> str:
-    return value.isoformat() if isinstance(value, datetime) else value  # type: ignore[no-any-return]
+def _rendered_moment(value: Any) -> Any:
+    return value.isoformat() if isinstance(value, datetime) else value
 
 
-def _rendered_instant(value: Any) -> str:
-    return value.isoformat() + "Z" if isinstance(value, datetime) else value  # type: ignore[no-any-return]
+def _rendered_instant(value: Any) -> Any:
+    return value.isoformat() + "Z" if isinstance(value, datetime) else value
 
 
 def _rendered_vector(value: Any) -> Any:
@@ -189,14 +183,14 @@ _ID_TYPES: dict[Kind, tuple[type, ...]] = {
 }
 
 
-def _from_id(accepted: tuple[type, ...], kind: Kind, value: Any) -> Value:
+def _from_id(accepted: tuple[type, ...], kind: Kind, value: Any) -> Any:
     if type(value) not in accepted:
         raise ValueError(f"{value!r} is no part of a key")
     if kind is Kind.INTEGER:
         if isinstance(value, float) and not value.is_integer():
             raise ValueError(f"{value!r} is no part of a key")
         return int(value)
-    return value  # type: ignore[no-any-return]
+    return value
 
 
 def _id_integer(value: Any) -> Int64 | str:
@@ -219,3 +213,12 @@ def _canonical_text(column: Column, value: Any) -> str:
     """The value's part of a canonical row, ``<length>:<name><tag><length>:<value>``."""
     head = len(b"%d:%b" % (len(column.name.encode()), column.name.encode())) + 1
     return canonical_row((column,), {column.name: value})[head:].partition(b":")[2].decode()
+
+
+_ID_ENCODERS: dict[Kind, Encode] = {
+    Kind.INTEGER: _id_integer,
+    Kind.BOOLEAN: bool,
+    Kind.DOUBLE: _positive_zero,
+    Kind.TEXT: _same,
+    Kind.BYTES: base64_bytes,
+}

@@ -112,9 +112,7 @@ class MongoHarness:
             for id_, column, value in changes:
                 encode, given = encoder(column), value
                 if encode is not None and value is not None:
-                    with contextlib.suppress(
-                        ValueError, TypeError, AttributeError
-                    ):  # no value of its column
+                    with contextlib.suppress(ValueError, TypeError, AttributeError):  # no value of its column
                         given = encode(value)
                 if value == "NaN":
                     given = Decimal128(value)
