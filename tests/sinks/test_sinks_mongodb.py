@@ -154,10 +154,8 @@ async def test_collections_that_are_not_ours_are_refused(harness: MongoHarness, 
     async with harness.collection(full) as collection:
         await collection.insert_one({"title": "somebody's"})
         await collection.database.create_collection(capped.place, capped=True, size=4096)
-        options = [
-            found["options"]
-            async for found in await collection.database.list_collections(filter={"name": capped.place})
-        ]
+        listed = await collection.database.list_collections(filter={"name": capped.place})
+        options = [found["options"] async for found in listed]
     with pytest.raises(Misconfigured, match="not Tailrace's"):
         await stage.sink.open([(full, PLAIN)])
     if any("capped" in one for one in options):
