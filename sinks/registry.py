@@ -1,6 +1,7 @@
 """Every sink there is. A new one is a line here."""
 
 from sinks.contract import SinkSpec
+from sinks.mongodb import MONGODB
 from sinks.neo4j import NEO4J
 from sinks.redis import REDIS
 from sinks.sql import AI_IDENTITY, CREDIT, DAO, POSTGRES, SQLITE
@@ -9,6 +10,7 @@ _ALL = (
     REDIS,
     POSTGRES,
     SQLITE,
+    MONGODB,
     NEO4J,
     AI_IDENTITY,
     DAO,
