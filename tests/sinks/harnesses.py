@@ -4,6 +4,7 @@ from collections.abc import Callable
 from functools import partial
 
 from conformance import Harness, Others, Servers
+from harness_elasticsearch import ElasticsearchHarness
 from harness_mysql import MysqlHarness
 from harness_postgres import PostgresHarness
 from harness_redis import RedisHarness
@@ -13,6 +14,7 @@ HARNESSES: dict[str, Callable[[Servers, Others], Harness]] = {
     "ai_identity": partial(PostgresHarness, name="ai_identity"),
     "credit": partial(MysqlHarness, name="credit"),
     "dao": partial(MysqlHarness, name="dao"),
+    "elasticsearch": ElasticsearchHarness,
     "postgres": PostgresHarness,
     "redis": RedisHarness,
     "sqlite": SqliteHarness,
