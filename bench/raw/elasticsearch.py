@@ -30,6 +30,7 @@ async def raw_upsert(url: str, place: str, batches: Sequence[Sequence[Record]]) 
                     lines.append(encoder.document(record, now))
                 path = f"/{index.name}/_bulk?filter_path=errors"
                 answer = await wire.ask("POST", path, b"\n".join((*lines, b"")), lines=True)
-                assert answer.body == b'{"errors":false}', answer.body[:500]
+                if answer.body != b'{"errors":false}':
+                    raise RuntimeError(f"documents were refused: {answer.body[:500]!r}")
     finally:
         await wire.close()

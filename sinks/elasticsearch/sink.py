@@ -1,7 +1,8 @@
 """The Elasticsearch sink's I/O."""
 
+import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -22,6 +23,7 @@ from sinks.elasticsearch.wire import Wire
 from sinks.fold import fold
 
 _PORTION, _PORTION_BYTES = 1000, 4 << 20
+_AT_ONCE = 2  # while the server looks for one portion, it writes another
 _PAGE = 200
 _ROUNDS = 20
 _EXPIRE_EVERY = 3600.0
@@ -30,9 +32,10 @@ _EXPIRE_EVERY = 3600.0
 class ElasticsearchSink:
     """Any number of targets in one cluster.
 
-    A batch is written in portions, each read first and then written under the condition that nothing was written
-    meanwhile; where something was, those documents are read again. ``clock`` gives seconds and never goes back, ``now``
-    the time of day in ms: tombstones that have outlived their target's ``tombstones_for`` go at `open` and hourly.
+    A batch is written in portions, two at a time; each is read first and then written under the condition that nothing
+    was written meanwhile, and where something was, those documents are read again. ``clock`` gives seconds and never
+    goes back, ``now`` the time of day in ms: tombstones that have outlived their target's ``tombstones_for`` go at
+    `open` and hourly.
     """
 
     def __init__(
@@ -83,8 +86,22 @@ class ElasticsearchSink:
         return await fold(batch, self._write)
 
     async def _write(self, records: Sequence[Record]) -> list[Outcome]:
-        """Store records of distinct rows."""
+        """Store records of distinct rows. Whatever is raised, nothing is under way any more."""
         outcomes = [STALE] * len(records)
+        room = asyncio.Semaphore(_AT_ONCE)
+
+        async def store(portion: list[Prepared]) -> None:
+            async with room:
+                await self._store(portion, outcomes)
+
+        portions = list(self._portions(records, outcomes))
+        for failure in await asyncio.gather(*map(store, portions), return_exceptions=True):
+            if failure is not None:
+                raise failure
+        return outcomes
+
+    def _portions(self, records: Sequence[Record], outcomes: list[Outcome]) -> Iterator[list[Prepared]]:
+        """The records' documents, as many together as go into one bulk; the outcomes of those that are none."""
         portion: list[Prepared] = []
         size = 0
         for number, record in enumerate(records):
@@ -94,12 +111,11 @@ class ElasticsearchSink:
                 outcomes[number] = rejected(refusal)
                 continue
             if portion and (len(portion) == _PORTION or size + len(prepared.source) > _PORTION_BYTES):
-                await self._store(portion, outcomes)
+                yield portion
                 portion, size = [], 0
             portion.append(prepared)
             size += len(prepared.source)
-        await self._store(portion, outcomes)
-        return outcomes
+        yield portion
 
     def _prepared(self, number: int, record: Record) -> Prepared:
         encoder = self._encoder(record.target, record.schema)
