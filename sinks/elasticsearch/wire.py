@@ -5,8 +5,9 @@ and its JSON would turn the numbers of a document into doubles.
 """
 
 import base64
+import io
 from collections.abc import Collection
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from elastic_transport import AiohttpHttpNode, HttpHeaders, NodeConfig, TlsError, TransportError
@@ -17,6 +18,21 @@ from sinks.elasticsearch.errors import cause_of, classify
 _JSON, _LINES = "application/json", "application/x-ndjson"
 _CERTIFICATE = "CERTIFICATE_VERIFY_FAILED"
 _LOOKS_LIKE = "it looks like `http://user:password@host:9200`"
+
+
+_LARGE = 1 << 20
+
+
+class _Body(io.BytesIO):
+    """A large body: sent piece by piece, so that others have a turn meanwhile, and logged as its size."""
+
+    def __init__(self, body: bytes) -> None:
+        super().__init__(body)
+        self._size = len(body)
+
+    def decode(self, *how: str) -> str:
+        """What the transport writes into its log of level DEBUG."""
+        return f"({self._size} bytes)"
 
 
 class Answer(NamedTuple):
@@ -47,8 +63,9 @@ class Wire:
         """
         headers = HttpHeaders({"accept": _JSON, "content-type": _LINES if lines else _JSON})
         limit = self._node.config.request_timeout if patience is None else patience
+        sent: Any = body if body is None or len(body) <= _LARGE else _Body(body)
         try:
-            answer = await self._node.perform_request(method, path, body, headers, limit)
+            answer = await self._node.perform_request(method, path, sent, headers, limit)
         except TlsError as error:
             if _CERTIFICATE in str(error):
                 raise Misconfigured(f"Elasticsearch: {error}; name its authority: `?ca_certs=<file>`") from error

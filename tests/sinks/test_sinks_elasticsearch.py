@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx
 import pytest
-from conformance import PLAIN, Others, Servers, Stage, new_place, schema_of, staged, target_of
+from conformance import PLAIN, Others, Servers, Stage, new_place, schema_of, staged, target_of, with_row
 from harness_elasticsearch import ElasticsearchHarness
 
 from changes.errors import Misconfigured, Transient
@@ -102,8 +102,8 @@ async def test_vectors_without_direction_and_long_ones_are_kept(
 
 
 async def test_one_refused_document_leaves_its_neighbours_and_no_value_in_the_reason(stage: Stage) -> None:
-    good, bad = stage.put(10, **ROW), stage.put(10, **ROW | {"id": 8, "title": {"secret": 1}})
-    applied, refused = await stage.outcomes(good, bad)
+    (good,), (bad,) = stage.put(10, **ROW), stage.put(10, **ROW | {"id": 8})
+    applied, refused = await stage.outcomes([good, with_row(bad, title={"secret": 1})])  # type: ignore[arg-type]
     assert (applied.kind, refused.kind) == ("applied", "rejected")
     assert "title" in refused.reason
     assert "secret" not in refused.reason
