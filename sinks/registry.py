@@ -1,6 +1,7 @@
 """Every sink there is. A new one is a line here."""
 
 from sinks.contract import SinkSpec
+from sinks.elasticsearch import ELASTICSEARCH
 from sinks.mongodb import MONGODB
 from sinks.neo4j import NEO4J
 from sinks.redis import REDIS
@@ -11,6 +12,7 @@ _ALL = (
     POSTGRES,
     SQLITE,
     MONGODB,
+    ELASTICSEARCH,
     NEO4J,
     AI_IDENTITY,
     DAO,

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from functools import partial
 
 from conformance import Harness, Others, Servers
+from harness_elasticsearch import ElasticsearchHarness
 from harness_mongodb import MongoHarness
 from harness_mysql import MysqlHarness
 from harness_neo4j import Neo4jHarness
@@ -15,6 +16,7 @@ HARNESSES: dict[str, Callable[[Servers, Others], Harness]] = {
     "ai_identity": partial(PostgresHarness, name="ai_identity"),
     "credit": partial(MysqlHarness, name="credit"),
     "dao": partial(MysqlHarness, name="dao"),
+    "elasticsearch": ElasticsearchHarness,
     "mongodb": MongoHarness,
     "neo4j": Neo4jHarness,
     "postgres": PostgresHarness,
