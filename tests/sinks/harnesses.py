@@ -6,9 +6,11 @@ from conformance import Harness, Others, Servers
 from harness_postgres import PostgresHarness
 from harness_redis import RedisHarness
 from harness_sqlite import SqliteHarness
+from harness_weaviate import WeaviateHarness
 
 HARNESSES: dict[str, Callable[[Servers, Others], Harness]] = {
     "postgres": PostgresHarness,
     "redis": RedisHarness,
     "sqlite": SqliteHarness,
+    "weaviate": WeaviateHarness,
 }
