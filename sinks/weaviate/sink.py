@@ -1,7 +1,9 @@
 """The Weaviate sink's I/O."""
 
+import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Sequence
+from typing import Any, TypeVar
 
 from changes.canonical import halves
 from changes.errors import Rejected, Transient
@@ -34,6 +36,7 @@ from sinks.weaviate.turns import turn
 from sinks.weaviate.wire import Ready, insertion
 
 _EXPIRE_EVERY = 3600.0
+Made = TypeVar("Made")
 _FEW, _MANY, _PAGE_BYTES = 100, 2000, 4 << 20
 _ENVELOPE = 64
 """Bytes of a call around its one object."""
@@ -72,6 +75,7 @@ class WeaviateSink:
             try:
                 await client.connect()
                 await catalog.ensure_meta(client)
+                await client.by_ids(META, [meta_id("")], ["stamp"])  # gRPC has a port of its own
             except BaseException:
                 await client.close()
                 raise
@@ -103,9 +107,8 @@ class WeaviateSink:
                 outcomes[number] = rejected(refusal)
         for place, ones in ready.items():
             for portion in portions(ones):
-                async with turn(self._connected().address, place):
-                    for number, outcome in await self._put(place, portion):
-                        outcomes[number] = outcome
+                for number, outcome in await _finished(self._in_turn(place, portion)):
+                    outcomes[number] = outcome
         return outcomes
 
     def _ready(self, number: int, record: Record, where: Sequence[Slot]) -> Ready:
@@ -118,6 +121,10 @@ class WeaviateSink:
         if size + _ENVELOPE > (longest := self._connected().longest):
             raise Rejected(f"Weaviate: the row has {size} bytes, and the server takes {longest}")
         return Ready(number, record, made.id, message, size)
+
+    async def _in_turn(self, place: str, portion: Sequence[Ready]) -> list[tuple[int, Outcome]]:
+        async with turn(self._connected().address, place):
+            return await self._put(place, portion)
 
     async def _put(self, place: str, portion: Sequence[Ready]) -> list[tuple[int, Outcome]]:
         client = self._connected()
@@ -262,6 +269,14 @@ class WeaviateSink:
         if self._client is None:
             raise RuntimeError("the sink is not open")
         return self._client
+
+
+async def _finished(work: Coroutine[Any, Any, Made]) -> Made:
+    """What ``work`` gives. It goes on to its end where its caller is cancelled: a bulk that was sent may land yet, and
+    until then it must not be another's turn."""
+    task = asyncio.ensure_future(work)
+    task.add_done_callback(lambda done: done.cancelled() or done.exception())  # whoever asked for it may be gone
+    return await asyncio.shield(task)
 
 
 def _vectors(where: Sequence[Slot]) -> list[str]:

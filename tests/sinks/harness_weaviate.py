@@ -68,7 +68,7 @@ class WeaviateHarness:
             for id_, column, value in changes:
                 one = found[id_]
                 if column.kind is Kind.VECTOR:
-                    _set(one["vectors"], column.name, value)
+                    _set(one.setdefault("vectors", {}), column.name, value)
                 else:
                     _set(one["properties"], column.name, None if value is None else _as(types[column.name], value))
                 await put(client, one)

@@ -305,6 +305,7 @@ async def test_a_server_that_is_away_is_waited_for_and_a_wrong_key_is_not(harnes
         port = free.getsockname()[1]
     for url, kind in (
         (f"http://user:key@127.0.0.1:{port}?grpc={port}", Transient),
+        (f"{harness.url.partition('?')[0]}?grpc={port}", Transient),
         (harness.url.replace("tailrace:", "tailrace:not"), Misconfigured),
         (harness.url.replace("http:", "grpc:"), Misconfigured),
         (harness.url.replace("grpc=", "grpc=x"), Misconfigured),
@@ -319,20 +320,5 @@ async def opened(url: str) -> None:
     sink = WeaviateSink(url)
     try:
         await sink.open([])
-    finally:
-        await sink.close()
-
-
-async def test_a_connection_that_only_grpc_lost_is_transient(harness: WeaviateHarness) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    sink = WeaviateSink(f"{harness.url.partition('?')[0]}?grpc={port}")
-    stage = Stage(sink, WEAVIATE, harness.target(new_place()), PLAIN)
-    await sink.open([(stage.target, PLAIN)])
-    try:
-        with pytest.raises(Transient):
-            await stage.write(stage.put(10, id=1, user_id=1, title="a"))
-        with pytest.raises(Transient):
-            await stage.all()
     finally:
         await sink.close()
