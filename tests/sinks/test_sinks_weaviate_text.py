@@ -55,7 +55,7 @@ def test_columns_become_the_platform_s_properties() -> None:
 )
 def test_two_columns_that_would_share_a_property_are_refused(one: str, other: str, shared: str) -> None:
     with pytest.raises(Misconfigured, match=f"the columns `{one}` and `{other}` would share the property `{shared}`"):
-        layout_of(NOTES, schema_of((one, "int"), (other, "int"), key=(one,)))
+        layout_of(target_of("weaviate", "Notes", key=(one,)), schema_of((one, "int"), (other, "int"), key=(one,)))
 
 
 @pytest.mark.parametrize("name", ["_tr_pos", "_tr_deleted", "_tr_x", "_additional", "_id", "名称", "a b", "1st"])
