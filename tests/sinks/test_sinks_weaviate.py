@@ -215,9 +215,12 @@ async def test_what_somebody_else_put_into_the_class_is_told_where_it_stands(
     strange = ("c0ffee00-0000-4000-8000-000000000001", "c0ffee00-0000-4000-8000-000000000002")
     async with rest(harness.url) as client:
         (one,) = await objects(client, stage.target.place)
-        await put(client, one | {"id": object_id(b"2:idi1:9"), "properties": {"rowId": "9", "title": "bare"}})
-        await client.post("/objects", json=one | {"id": strange[0]})
-        await client.post("/objects", json=one | {"id": strange[1], "properties": {"title": "of no row"}})
+        for other in (
+            {"id": object_id(b"2:idi1:9"), "properties": {"rowId": "9", "title": "bare"}},
+            {"id": strange[0]},
+            {"id": strange[1], "properties": {"title": "of no row"}},
+        ):
+            (await client.post("/objects", json=one | other)).raise_for_status()
     found = await stage.all()
     assert sorted((held.place, held.key.values, held.position) for held in found) == [
         ("", (1,), 10),
@@ -265,7 +268,7 @@ async def test_a_class_of_somebody_else_s_is_left_alone(harness: WeaviateHarness
         await client.post("/schema", json={"class": place})
         with pytest.raises(Misconfigured, match="was not made by Tailrace"):
             await stage.sink.open([(harness.target(place), PLAIN)])
-        assert (await client.get(f"/schema/{place}")).json()["properties"] == []
+        assert not (await client.get(f"/schema/{place}")).json()["properties"]
     other = target_of("weaviate", stage.target.place.upper())
     with pytest.raises(Misconfigured, match="similar class"):
         await stage.sink.open([(other, PLAIN)])
