@@ -6,6 +6,7 @@ from sinks.mongodb import MONGODB
 from sinks.neo4j import NEO4J
 from sinks.redis import REDIS
 from sinks.sql import AI_IDENTITY, CREDIT, DAO, POSTGRES, SQLITE
+from sinks.weaviate import WEAVIATE
 
 _ALL = (
     REDIS,
@@ -14,6 +15,7 @@ _ALL = (
     MONGODB,
     ELASTICSEARCH,
     NEO4J,
+    WEAVIATE,
     AI_IDENTITY,
     DAO,
     CREDIT,

@@ -11,6 +11,7 @@ from harness_neo4j import Neo4jHarness
 from harness_postgres import PostgresHarness
 from harness_redis import RedisHarness
 from harness_sqlite import SqliteHarness
+from harness_weaviate import WeaviateHarness
 
 HARNESSES: dict[str, Callable[[Servers, Others], Harness]] = {
     "ai_identity": partial(PostgresHarness, name="ai_identity"),
@@ -22,4 +23,5 @@ HARNESSES: dict[str, Callable[[Servers, Others], Harness]] = {
     "postgres": PostgresHarness,
     "redis": RedisHarness,
     "sqlite": SqliteHarness,
+    "weaviate": WeaviateHarness,
 }
