@@ -141,7 +141,7 @@ class MongoSink:
                     if statements.lands(one, found.get(hashable(one.id))):
                         lands.append(one)
                     else:
-                        outcomes[one.index] = STALE
+                        outcomes[one.at] = STALE
                 waiting = lands
             waiting = await self._bulk(place, waiting, found, outcomes)
             if not waiting:
@@ -166,7 +166,7 @@ class MongoSink:
             filters = [statements.guard(one) for one in waiting]
         else:
             filters = [statements.unchanged(one, found.get(hashable(one.id))) for one in waiting]
-        operations = [
+        operations: list[ReplaceOne[Any]] = [
             ReplaceOne(filter_, one.document, upsert=True) for filter_, one in zip(filters, waiting, strict=True)
         ]
         try:
@@ -180,7 +180,7 @@ class MongoSink:
                 if taken(failure):
                     again.append(one)
                 elif isinstance(refused := refusal(failure), Rejected):
-                    outcomes[one.index] = rejected(refused)
+                    outcomes[one.at] = rejected(refused)
                 else:
                     raise refused from error
             return again

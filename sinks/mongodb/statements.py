@@ -95,9 +95,9 @@ def hashable(id_: Any) -> Any:
 
 
 class Ready(NamedTuple):
-    """A record as it is written: ``index`` is its place in the batch, ``document`` has no ``_id``."""
+    """A record as it is written: ``at`` is its place in the batch, ``document`` has no ``_id``."""
 
-    index: int
+    at: int
     record: Record
     id: Any
     document: RawBSONDocument

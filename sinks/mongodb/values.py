@@ -131,9 +131,11 @@ def _decoded(column: Column, accepted: tuple[type, ...], value: Any) -> Value:
     if type(value) not in accepted:
         return _foreign(value)
     try:
-        return _RENDERED.get(column.kind, _rendered)(value)
+        render: Decode = _RENDERED.get(column.kind, _rendered)
+        rendered = render(value)
     except ValueError:
         return _foreign(value)
+    return rendered
 
 
 def _rendered(value: Any) -> Any:
