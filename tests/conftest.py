@@ -42,11 +42,9 @@ class Running:
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     """Real servers of the version ``future``, for as long as the session lasts."""
-    # Variables that name somebody's servers would keep ours from being started.
-    environ = {name: value for name, value in os.environ.items() if not name.startswith("FUTURE_")}
     report: list[str] = []
     servers = Stack(
-        tmp_path_factory.mktemp("servers") / "stack", versions=("future",), environ=environ, report=report.append
+        tmp_path_factory.mktemp("servers") / "stack", versions=("future",), environ=own_environ(), report=report.append
     )
     servers.up()
     try:
@@ -55,6 +53,22 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
         servers.down()
         shutil.rmtree(servers.folder)
         discard_orphans(report.append)
+
+
+@pytest.fixture(scope="module")
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """Servers that no other module's tests write to."""
+    found = Stack(tmp_path_factory.mktemp("own") / "stack", environ=own_environ(), report=print)
+    found.up()
+    try:
+        yield found
+    finally:
+        found.down()
+
+
+def own_environ() -> dict[str, str]:
+    """The environment without the variables that name somebody's servers, which would keep ours from being started."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("FUTURE_")}
 
 
 @pytest.fixture(scope="session")

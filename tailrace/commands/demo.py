@@ -9,6 +9,7 @@ import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -22,6 +23,7 @@ from changes.errors import TailraceError, Transient
 from changes.topology import Topology
 from enrichers.settings import settings_from
 from sinks.registry import SPECS
+from streams.deliver.control import flushing
 from streams.kafka import KafkaUrl
 from streams.mysql import MysqlUrl, session
 from streams.watch import Waited, enrichment_of, lanes_of
@@ -138,7 +140,10 @@ def _demonstrate(
     pipeline.start()
     traffic: Traffic | None = None
     try:
-        _first_fill(topology, version, mine)
+        # Nobody who looks on waits for a tier's hour to be over.
+        flushed = partial(flushing, KafkaUrl.parse(mine["kafka"]), version, [])
+        with flushed():
+            _first_fill(topology, version, mine)
         counted = _Counted(topology, version, mine["postgres"])
         say(f"every store has every row, and {told(counted())} made of them")
         say(f"now {rate:g} changes a second go into MySQL (log: {folder}/pipeline.log)")
@@ -151,7 +156,8 @@ def _demonstrate(
             f"{stats.changes} changes in {stats.transactions} transactions, {stats.rollbacks} rolled back; "
             "checking every row of every store while they go on…"
         )
-        return Shown(counted(), found, checked(topology, version, mine))
+        with flushed():
+            return Shown(counted(), found, checked(topology, version, mine))
     finally:
         if traffic is not None:
             traffic.stop()

@@ -136,17 +136,6 @@ class Altered:
                 yield change["after"]
 
 
-@pytest.fixture(scope="module")
-def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """Servers that no other test writes to."""
-    stack = Stack(tmp_path_factory.mktemp("ddl") / "stack", environ={"HOME": str(Path.home())}, report=print)
-    stack.up()
-    try:
-        yield stack
-    finally:
-        stack.down()
-
-
 @contextmanager
 def altered(servers: Stack, folder: Path) -> Iterator[Altered]:
     endpoints = servers.endpoints()[VERSION]

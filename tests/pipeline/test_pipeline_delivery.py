@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
-from conftest import Running
 from enriched import in_mysql, in_postgres
 from parts import Parts, parts_of
 
 from streams.watch import GroupOffsets, lanes_of, wait
+from tailrace.stack import Stack
 
 TOPICS = """
 versions:
@@ -36,8 +36,8 @@ ROWS = 200
 
 
 @pytest.fixture(scope="module")
-def parts(stack: Running, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Parts]:
-    with parts_of(stack.endpoints["future"], tmp_path_factory.mktemp("delivery"), TOPICS, rows=10) as parts:
+def parts(servers: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Parts]:
+    with parts_of(servers.endpoints()["future"], tmp_path_factory.mktemp("delivery"), TOPICS, rows=10) as parts:
         rows = [(number, number % 5 + 1) for number in range(1, ROWS + 1)]
         in_mysql(parts.line, "INSERT INTO tr_ledger VALUES (%s, 1, 'a', %s, NOW())", many=rows)
         yield parts

@@ -7,11 +7,11 @@ from typing import Any
 
 import asyncpg
 import pytest
-from conftest import Running
 from enriched import in_mysql, in_postgres
 from parts import Parts, parts_of
 
 from streams.deliver.threshold import MOST
+from tailrace.stack import Stack
 
 TOPICS = """
 versions:
@@ -28,8 +28,8 @@ ROWS = 3 * MOST
 
 
 @pytest.fixture(scope="module")
-def parts(stack: Running, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Parts]:
-    with parts_of(stack.endpoints["future"], tmp_path_factory.mktemp("dlq"), TOPICS, rows=10) as parts:
+def parts(servers: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Parts]:
+    with parts_of(servers.endpoints()["future"], tmp_path_factory.mktemp("dlq"), TOPICS, rows=10) as parts:
         rows = [(number, number % 5 + 1) for number in range(1, ROWS + 1)]
         in_mysql(parts.line, "INSERT INTO tr_ledger VALUES (%s, 1, 'a', %s, NOW())", many=rows)
         parts.line.settle()

@@ -2,11 +2,9 @@
 
 import os
 import signal
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
-import pytest
 from enriched import in_mysql, in_postgres
 from line import Line, line
 
@@ -15,17 +13,6 @@ from streams.kafka import read_topic
 from streams.mysql import connect
 from tailrace.example.traffic import Traffic
 from tailrace.stack import Stack
-
-
-@pytest.fixture(scope="module")
-def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """Servers that no other test writes to."""
-    stack = Stack(tmp_path_factory.mktemp("enrich") / "stack", environ={"HOME": str(Path.home())}, report=print)
-    stack.up()
-    try:
-        yield stack
-    finally:
-        stack.down()
 
 
 def emitted(running: Line, table: str, enricher: str) -> int:

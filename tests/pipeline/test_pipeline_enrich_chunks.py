@@ -3,7 +3,6 @@
 import asyncio
 import hashlib
 import time
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any, Literal
@@ -43,17 +42,6 @@ tables:
       - {{sink: postgres, tier: realtime, of: chunks, place: job_chunks}}
       - {{sink: postgres, tier: realtime, of: other, place: job_others}}
 """
-
-
-@pytest.fixture(scope="module")
-def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """Servers that no other test writes to."""
-    stack = Stack(tmp_path_factory.mktemp("chunks") / "stack", environ={"HOME": str(Path.home())}, report=print)
-    stack.up()
-    try:
-        yield stack
-    finally:
-        stack.down()
 
 
 def long_text(number: int, words: int) -> str:

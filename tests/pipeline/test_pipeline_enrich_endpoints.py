@@ -4,11 +4,10 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import pytest
 from enriched import TABLE, analysed, configured, in_mysql, in_postgres, inserted, postgres_results, told, wrong
 from enrichers_server import Handler, analyses, dies, half, hangs, refuses, says, server
 from line import Line
@@ -28,17 +27,6 @@ BAD: dict[str, Callable[[Handler], None]] = {
     "dies": dies,
     "429 for an hour": refuses(429, Retry_After="3600"),  # the last one: it is left alone for as long
 }
-
-
-@pytest.fixture(scope="module")
-def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """Servers that no other test writes to."""
-    stack = Stack(tmp_path_factory.mktemp("endpoints") / "stack", environ={"HOME": str(Path.home())}, report=print)
-    stack.up()
-    try:
-        yield stack
-    finally:
-        stack.down()
 
 
 def each_third(bad: Callable[[Handler], None]) -> Callable[[Handler], None]:

@@ -31,17 +31,6 @@ from tailrace.pipeline import Pipeline
 from tailrace.stack import Stack
 
 
-@pytest.fixture(scope="module")
-def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """Servers that no other test writes to."""
-    stack = Stack(tmp_path_factory.mktemp("fence") / "stack", environ={"HOME": str(Path.home())}, report=print)
-    stack.up()
-    try:
-        yield stack
-    finally:
-        stack.down()
-
-
 @pytest.fixture
 def endpoint() -> Iterator[tuple[str, Script]]:
     with server(analyses()) as (url, script):

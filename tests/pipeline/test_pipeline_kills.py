@@ -3,7 +3,6 @@
 import json
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from random import Random
 
@@ -18,17 +17,6 @@ from tailrace.stack.supervise import supervise
 
 RATE = 300.0
 PAUSE_SECONDS = (0.3, 2.0)
-
-
-@pytest.fixture(scope="module")
-def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """Servers that no other test writes to."""
-    stack = Stack(tmp_path_factory.mktemp("kills") / "stack", environ={"HOME": str(Path.home())}, report=print)
-    stack.up()
-    try:
-        yield stack
-    finally:
-        stack.down()
 
 
 def killed_and_compared(running: Line, kills: int, seed: int, servers: Stack | None = None) -> dict[str, object]:

@@ -31,17 +31,6 @@ RIGHT = {
 }
 
 
-@pytest.fixture(scope="module")
-def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """Servers whose settings these tests may spoil."""
-    stack = Stack(tmp_path_factory.mktemp("refusals") / "stack", environ={"HOME": str(Path.home())}, report=print)
-    stack.up()
-    try:
-        yield stack
-    finally:
-        stack.down()
-
-
 @pytest.fixture
 def source(servers: Stack) -> MysqlUrl:
     """A database of our own, as its server's root."""
