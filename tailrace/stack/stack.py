@@ -27,7 +27,7 @@ from tailrace.stack.state import Endpoints, Running, State
 from tailrace.stack.stopping import LOCK, stop_all
 from tailrace.stack.view import View
 
-READY_S = 90.0
+READY_S = 300.0
 POLL_S = 0.05
 
 
