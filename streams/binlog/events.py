@@ -132,6 +132,8 @@ def tagged_gtid(data: bytes) -> tuple[str, int]:
         elif field == 3:
             size, at = varlen(data, at)
             tag, at = data[at : at + size], at + size
+            if at > len(data):
+                raise ValueError("a tagged GTID ends inside its tag")
         elif field in {_COMMIT, _ORIGINAL_COMMIT}:
             times[field - _COMMIT], at = varlen(data, at)
         elif field == 2:
