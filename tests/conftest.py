@@ -55,6 +55,14 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
         discard_orphans(report.append)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _own_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What runs here reports to a folder of its own: `status` shows nothing of what else runs on this machine."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TAILRACE_HOME", str(tmp_path_factory.mktemp("home")))
+        yield
+
+
 @pytest.fixture(scope="module")
 def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """Servers that no other module's tests write to."""

@@ -69,7 +69,7 @@ async def ensure(wire: Wire, index: Index, analyzers: Analyzers, version: tuple[
         if found is None:
             raise Transient(f"Elasticsearch: the index `{index.name}` went away as it was made")
     # Made by another process a moment ago, or just started: until its shard is there, whoever searches is refused.
-    await wire.ask("GET", f"/_cluster/health/{index.name}?wait_for_status=yellow&timeout=30s")
+    await wire.ask("GET", f"/_cluster/health/{index.name}?wait_for_status=yellow&timeout=60s")
     lacking = additions(index, analyzers, found)
     if lacking or found.meta != meta(index):
         await _put(wire, "PUT", f"/{index.name}/_mapping", {"_meta": meta(index), "properties": lacking})

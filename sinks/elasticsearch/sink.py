@@ -35,7 +35,7 @@ class ElasticsearchSink:
     A batch is written in portions, two at a time; each is read first and then written under the condition that nothing
     was written meanwhile, and where something was, those documents are read again. ``clock`` gives seconds and never
     goes back, ``now`` the time of day in ms: tombstones that have outlived their target's ``tombstones_for`` go at
-    `open` and hourly.
+    the first write and hourly.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class ElasticsearchSink:
         self._targets: dict[str, Target] = {}
         self._fields: dict[str, Mapping[str, Any]] = {}
         self._last: tuple[Target, TableSchema, Encoder] | None = None
-        self._expired_at = 0.0
+        self._expired_at = float("-inf")  # so that the first write looks, by when every shard is there
 
     async def open(self, tables: Sequence[tuple[Target, TableSchema]]) -> None:
         planned = [index_for(target, schema) for target, schema in tables]
@@ -72,7 +72,6 @@ class ElasticsearchSink:
         for index in planned:
             await self._ensure(index)
         self._targets = targets
-        await self._expire()
 
     async def _ensure(self, index: Index) -> None:
         if self._analyzers is None:

@@ -60,9 +60,11 @@ def test_an_hourly_lane_writes_nothing_until_it_is_asked_and_then_everything(par
     assert parts.command("wait", "--json", "--sink", "redis", "--timeout", "120s")["done"]
     assert not parts.command("wait", "--json", "--timeout", "3s", code=4)["done"]
     assert stored(parts) == 0
+    in_mysql(parts.line, "UPDATE tr_ledger SET n = n + 1 WHERE id = 1")  # what a fill tells is of no time
     waited = parts.command("wait", "--json", "--flush", "--timeout", "120s")
     assert (waited["done"], waited["waiting"]) == (True, {})
     assert stored(parts) == ROWS
+    time.sleep(1.5)  # lanes report every second
     lanes = {lane["sink"]: lane for lane in parts.command("status", "--json")["future"]["lanes"]}
     assert 3_500_000 < lanes["postgres"]["due_ms"] - time.time() * 1000 < 3_600_000
     assert lanes["redis"]["due_ms"] is None

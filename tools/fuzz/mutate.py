@@ -128,7 +128,7 @@ def _join(rng: random.Random, made: list[bytes], recorded: list[bytes]) -> None:
     """The head of one event, the tail of another."""
     if made:
         at, other = rng.randrange(len(made)), rng.choice(recorded)
-        cut = rng.randrange(1, len(made[at]) + 1)
+        cut = rng.randrange(len(made[at]) + 1)
         made[at] = _fitted(bytearray(made[at][:cut] + other[min(cut, rng.randrange(len(other))) :]))
 
 
