@@ -65,6 +65,11 @@ class Postgres(Server):
         return SHARED / hashlib.sha256(str(self.folder).encode()).hexdigest()[:16] / "data"
 
     @property
+    def _mark(self) -> str:
+        """Tells this stack from another one in the same folder, by the password that it made."""
+        return hashlib.sha256(self.password("postgres").encode()).hexdigest()[:16]
+
+    @property
     def _install(self) -> Path:
         if self.user is None:
             return packaged(MODULE) / "pginstall"
@@ -99,9 +104,11 @@ class Postgres(Server):
             private_folder(self.folder)  # before `origin` names it, or another stack might think it deleted
             discard_orphans(self.host.report)
             place = self.data.parent
+            if _told(place / "origin")[1:] not in ([], [self._mark]):
+                _discard(place, self.host.report)  # of a stack that was in this folder and was deleted
             place.mkdir(exist_ok=True)
             place.chmod(stat.S_IRWXU | stat.S_IXGRP | stat.S_IXOTH)
-            (place / "origin").write_text(str(self.folder))
+            (place / "origin").write_text(f"{self.folder}\n{self._mark}")
         super().create()
 
     def fill(self, data: Path) -> None:
@@ -165,6 +172,15 @@ class Postgres(Server):
 def discard_orphans(report: Callable[[str], None]) -> None:
     """Delete root's PostgreSQL data whose stack folder somebody has deleted, or moved."""
     for origin in SHARED.glob("*/origin"):
-        if not Path(origin.read_text()).exists():
-            report(f"discarding the PostgreSQL data of `{origin.read_text()}`, which is gone")
-            shutil.rmtree(origin.parent, ignore_errors=True)
+        if not Path(_told(origin)[0]).exists():
+            _discard(origin.parent, report)
+
+
+def _discard(place: Path, report: Callable[[str], None]) -> None:
+    report(f"discarding the PostgreSQL data of `{_told(place / 'origin')[0]}`, which is gone")
+    shutil.rmtree(place, ignore_errors=True)
+
+
+def _told(origin: Path) -> list[str]:
+    """The folder of the stack that data are of, and its mark, which data of an earlier release have not."""
+    return origin.read_text().splitlines() if origin.exists() else []
