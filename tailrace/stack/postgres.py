@@ -104,11 +104,13 @@ class Postgres(Server):
             private_folder(self.folder)  # before `origin` names it, or another stack might think it deleted
             discard_orphans(self.host.report)
             place = self.data.parent
-            if _told(place / "origin")[1:] not in ([], [self._mark]):
+            mark = place / "mark"
+            if mark.exists() and mark.read_text() != self._mark:
                 _discard(place, self.host.report)  # of a stack that was in this folder and was deleted
             place.mkdir(exist_ok=True)
             place.chmod(stat.S_IRWXU | stat.S_IXGRP | stat.S_IXOTH)
-            (place / "origin").write_text(f"{self.folder}\n{self._mark}")
+            (place / "origin").write_text(str(self.folder))
+            mark.write_text(self._mark)
         super().create()
 
     def fill(self, data: Path) -> None:
@@ -172,15 +174,10 @@ class Postgres(Server):
 def discard_orphans(report: Callable[[str], None]) -> None:
     """Delete root's PostgreSQL data whose stack folder somebody has deleted, or moved."""
     for origin in SHARED.glob("*/origin"):
-        if not Path(_told(origin)[0]).exists():
+        if not Path(origin.read_text()).exists():
             _discard(origin.parent, report)
 
 
 def _discard(place: Path, report: Callable[[str], None]) -> None:
-    report(f"discarding the PostgreSQL data of `{_told(place / 'origin')[0]}`, which is gone")
+    report(f"discarding the PostgreSQL data of `{(place / 'origin').read_text()}`, which is gone")
     shutil.rmtree(place, ignore_errors=True)
-
-
-def _told(origin: Path) -> list[str]:
-    """The folder of the stack that data are of, and its mark, which data of an earlier release have not."""
-    return origin.read_text().splitlines() if origin.exists() else []

@@ -1,6 +1,7 @@
 """What only Neo4j does with rows, on a real server; their relationships are in `test_sinks_neo4j_edges`."""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import replace
 
@@ -89,10 +90,8 @@ async def test_opening_from_several_processes_at_once(harness: Neo4jHarness) -> 
     async def opened(sink: Sink) -> None:
         """As a lane does it: Neo4j gives one of two that make something of the same label a deadlock."""
         for _ in range(len(sinks)):
-            try:
+            with contextlib.suppress(Transient):
                 return await sink.open([(target, PLAIN)])
-            except Transient as error:
-                assert "Deadlock" in str(error)
         raise AssertionError("every attempt met another one")
 
     await asyncio.gather(*map(opened, sinks))
