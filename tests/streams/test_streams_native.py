@@ -267,7 +267,7 @@ def test_any_bytes_are_json_to_both_or_to_neither(stored: bytes) -> None:
     same(World(topology("kinds", "j"), COLLATIONS), [packets(stream)])
 
 
-@pytest.mark.parametrize("name", [*_SINGLE_BYTE, *_DOUBLE_BYTE])
+@pytest.mark.parametrize("name", sorted([*_SINGLE_BYTE, *_DOUBLE_BYTE]))
 def test_tables_of_code_points_read_as_pythons_codec_does(name: str) -> None:
     """Every byte, and every pair behind a byte that leads one."""
     charset = Charset(name, 2)
