@@ -114,6 +114,20 @@ def up(name: str, versions: tuple[str, ...], profile: str, detach: bool, notify:
         raise SystemExit(130) from None
 
 
+@stack.command()
+@named
+@click.option("--profile", type=click.Choice(["core", "full"]), default="core", show_default=True)
+def fetch(name: str, profile: str) -> None:
+    """Download and build what a stack needs, and start nothing. Exit code 1 where something cannot be had here."""
+    try:
+        lacking = Stack(stack_folder(name, os.environ), profile=profile, report=report).fetch()
+    except StackError as error:
+        fail(error)
+    for line in lacking:
+        report(f"cannot be had here: {line}")
+    raise SystemExit(1 if lacking else 0)
+
+
 def _both(notify: int) -> Callable[[str], None]:
     """Say it to whoever waits on ``notify``."""
 

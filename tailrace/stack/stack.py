@@ -83,6 +83,17 @@ class Stack:
                 self.down()
         return self.endpoints()
 
+    def fetch(self) -> list[str]:
+        """Have the programs of all servers at hand, built where they must be, and start nothing; what cannot be had."""
+        private_folder(self.folder)
+        lacking = []
+        for server in self._plan():
+            try:
+                server.fetch()
+            except Unavailable as reason:
+                lacking.append(f"{server.kind}: {reason}")
+        return lacking
+
     def endpoints(self) -> Endpoints:
         """URLs by version and kind; ``sqlite`` is a folder."""
         return {version: dict(urls) for version, urls in self._state.endpoints.items()}
