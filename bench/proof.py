@@ -31,7 +31,8 @@ from changes.topology import Topology
 from streams.kafka import KafkaUrl
 from streams.mysql import MysqlUrl, connect
 from streams.watch import enrichment_of, lanes_of, wait
-from tailrace.declared import read_topology
+from tailrace.declared import read_whole
+from tailrace.endpoints import having
 from tailrace.example.load import load
 from tailrace.pipeline import Pipeline
 from tailrace.stack import Stack
@@ -63,7 +64,7 @@ def main() -> None:
 
 
 def proved(arguments: argparse.Namespace, folder: Path, endpoints: dict[str, str]) -> dict[str, Any]:
-    topology = read_topology(TOPICS)
+    topology = having(read_whole(TOPICS), endpoints)
     if not loaded(endpoints["mysql"]):
         load(endpoints["mysql"], arguments.rows, 1)
     rows, made = (

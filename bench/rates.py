@@ -20,7 +20,8 @@ from typing import Any
 from apart import TrafficApart
 from proof import TOPICS, loaded, say, settle
 
-from tailrace.declared import read_topology
+from tailrace.declared import read_whole
+from tailrace.endpoints import having
 from tailrace.example.load import load
 from tailrace.pipeline import Pipeline
 from tailrace.stack import Stack
@@ -46,8 +47,8 @@ def main() -> None:
 
 
 def measured(arguments: argparse.Namespace, rates: list[float], folder: Path, stack: Stack) -> dict[str, Any]:
-    topology = read_topology(TOPICS)
     endpoints = stack.endpoints()["future"]
+    topology = having(read_whole(TOPICS), endpoints)
     if not loaded(endpoints["mysql"]):
         load(endpoints["mysql"], arguments.rows, 1)
     line = Pipeline(

@@ -44,6 +44,11 @@ def served(topology: Topology, environ: Mapping[str, str] = os.environ) -> Topol
     return topology.without({sink for sink in topology.sinks if SPECS[sink].endpoint not in has | given})
 
 
+def having(topology: Topology, endpoints: Mapping[str, str]) -> Topology:
+    """The topology without the sinks for which ``endpoints``, by kind, has no server."""
+    return topology.without({sink for sink in topology.sinks if SPECS[sink].endpoint not in endpoints})
+
+
 def endpoints_of(topology: Topology, version: str, environ: Mapping[str, str] = os.environ) -> dict[str, str]:
     """URLs by endpoint name, of what is declared. Raises `Misconfigured` that names every variable that is missing."""
     prefix = topology.prefix(version)

@@ -22,7 +22,6 @@ from audit.report import Report
 from changes.errors import TailraceError, Transient
 from changes.topology import Topology
 from enrichers.settings import settings_from
-from sinks.registry import SPECS
 from streams.deliver.control import flushing
 from streams.kafka import KafkaUrl
 from streams.mysql import MysqlUrl, session
@@ -35,6 +34,7 @@ from tailrace.commands.common import json_option, print_json, say, topics_option
 from tailrace.commands.search import embedded, nearest, vector_of
 from tailrace.commands.status import status_of
 from tailrace.declared import read_whole
+from tailrace.endpoints import having
 from tailrace.example.load import load
 from tailrace.example.traffic import Traffic
 from tailrace.logs import set_up
@@ -71,7 +71,7 @@ def demo(topics: Path, once: bool, profile: str, rows: int, rate: float, seed: i
     signal.signal(signal.SIGTERM, _interrupt)
     try:
         endpoints = stack.up()
-        topology = topology.without({sink for sink in topology.sinks if SPECS[sink].endpoint not in kinds(endpoints)})
+        topology = having(topology, endpoints[topology.versions[0]])
         watcher = threading.Thread(target=supervise, args=(stack, lambda line: say(f"stack: {line}"), stop))
         watcher.start()
         try:
@@ -97,11 +97,6 @@ def demo(topics: Path, once: bool, profile: str, rows: int, rate: float, seed: i
     else:
         show(shown.report)
     raise SystemExit(EXIT[shown.report.verdict])
-
-
-def kinds(endpoints: Mapping[str, Mapping[str, str]]) -> set[str]:
-    """The kinds of servers that are up."""
-    return {kind for urls in endpoints.values() for kind in urls}
 
 
 def _interrupt(_signal: int, _frame: FrameType | None) -> None:

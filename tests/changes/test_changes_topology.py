@@ -248,10 +248,14 @@ def test_a_file_without_declarations_is_refused_at_its_first_line(text: str) -> 
         read(text)
 
 
+TEN = {"postgres", "redis", "sqlite", "mongodb", "elasticsearch", "neo4j", "weaviate", "ai_identity", "dao", "credit"}
+
+
 def test_the_example_of_this_repository_is_right() -> None:
-    sinks = dict.fromkeys(("postgres", "redis", "sqlite"), anything_goes)
+    sinks = dict.fromkeys(TEN, anything_goes)
     topology = load((REPOSITORY / "topics.yaml").read_text(), "topics.yaml", sinks)
     assert topology.versions == ("future",)
+    assert set(topology.sinks) == TEN
     assert "password_hash" in topology.tables["users"].columns.drop
     assert {target.table for target in topology.targets("future")} == set(topology.tables)
 

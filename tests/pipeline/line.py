@@ -16,7 +16,8 @@ from changes.topology import Topology
 from streams.kafka import KafkaUrl
 from streams.mysql import MysqlUrl
 from streams.watch import enrichment_of, lanes_of, wait
-from tailrace.declared import read_topology
+from tailrace.declared import read_whole
+from tailrace.endpoints import having
 from tailrace.example.database import connect, run_script
 from tailrace.example.load import load
 from tailrace.pipeline import Pipeline
@@ -105,7 +106,7 @@ def line(
     takes what the machine has. ``topics`` is declared instead of the repository's tables and the ledger."""
     prepared(endpoints, rows)
     topics = topics or topics_with_ledger(folder)
-    topology = read_topology(topics)
+    topology = having(read_whole(topics), endpoints)
     roles = ("capture", "enrich", "deliver") if enriched else ("capture", "deliver")
     pipeline = Pipeline(topology, {"future": endpoints}, topics=topics, roles=roles, log_file=folder / "pipeline.log")
     pipeline.start()

@@ -10,7 +10,8 @@ import pytest
 from conftest import Running
 from line import Line, prepared, topics_with_ledger
 
-from tailrace.declared import read_topology
+from tailrace.declared import read_whole
+from tailrace.endpoints import having
 from tailrace.pipeline import Pipeline
 
 
@@ -41,7 +42,7 @@ def test_a_full_disk_for_sqlite_waits_and_goes_on_when_there_is_room(stack: Runn
     try:
         endpoints = stack.endpoints["future"] | {"sqlite": str(disk)}
         topics = topics_with_ledger(tmp_path)
-        topology = read_topology(topics)
+        topology = having(read_whole(topics), endpoints)
         prepared(endpoints, 50)
         log = tmp_path / "pipeline.log"
         pipeline = Pipeline(topology, {"future": endpoints}, topics=topics, roles=("capture", "deliver"), log_file=log)
