@@ -21,7 +21,7 @@ from streams.capture.requests import send
 from streams.kafka import read_topic
 from streams.marks import Marks
 from tailrace.cli import cli
-from tailrace.stack.endpoints import VARIABLES
+from tailrace.endpoints import environment
 
 RATE = 200.0
 OURS = range(900_001, 900_021)
@@ -148,8 +148,7 @@ def test_a_request_is_answered_once_though_capture_is_killed_meanwhile(busy: Bus
 
 
 def test_the_command_shows_plans_and_mends(busy: Busy) -> None:
-    prefix = busy.line.topology.prefix(busy.line.version)
-    environ = {prefix + VARIABLES[kind]: url for kind, url in busy.line.endpoints.items()}
+    environ = environment(busy.line.topology, busy.line.version, busy.line.endpoints)
 
     def ran(*options: str) -> tuple[int, dict[str, Any]]:
         arguments = ["check", "--topics", busy.line.topology.file, "--table", "tr_ledger", "--json", *options]
