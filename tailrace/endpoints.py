@@ -1,7 +1,7 @@
 """Where a version's servers are: in the environment, else in a stack that runs here; and which stores are served."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 
 from changes.errors import Misconfigured
 from changes.topology import Topology
@@ -17,6 +17,9 @@ LOCAL_STACKS = ["default", "demo"]
 
 STORES = "TAILRACE_STORES"
 """The variable that names the sinks to be served, commas between them; where it is not set, see `served`."""
+
+ENRICHMENT = frozenset({"redis", "postgres"})
+"""Where enrichment keeps what it was told and said, whether or not they are sinks too."""
 
 
 def served(topology: Topology, environ: Mapping[str, str] = os.environ) -> Topology:
@@ -41,18 +44,20 @@ def served(topology: Topology, environ: Mapping[str, str] = os.environ) -> Topol
         for kind, name in VARIABLES.items()
         if environ.get(topology.prefix(version) + name)
     }
-    return topology.without({sink for sink in topology.sinks if SPECS[sink].endpoint not in has | given})
+    return having(topology, has | given)
 
 
-def having(topology: Topology, endpoints: Mapping[str, str]) -> Topology:
-    """The topology without the sinks for which ``endpoints``, by kind, has no server."""
-    return topology.without({sink for sink in topology.sinks if SPECS[sink].endpoint not in endpoints})
+def having(topology: Topology, kinds: Container[str]) -> Topology:
+    """The topology without the sinks whose kind of endpoint is not among ``kinds``; endpoints by kind will do."""
+    return topology.without({sink for sink in topology.sinks if SPECS[sink].endpoint not in kinds})
 
 
 def endpoints_of(topology: Topology, version: str, environ: Mapping[str, str] = os.environ) -> dict[str, str]:
     """URLs by endpoint name, of what is declared. Raises `Misconfigured` that names every variable that is missing."""
     prefix = topology.prefix(version)
     wanted = {"mysql", "kafka", *(SPECS[sink].endpoint for sink in topology.sinks)}
+    if any(topology.enrichers(table) for table in topology.tables):
+        wanted |= ENRICHMENT
     found = {kind: environ.get(prefix + name, "") for kind, name in VARIABLES.items() if kind in wanted}
     if not all(found.values()) and (running := _running(environ)) is not None:
         local = running.endpoints().get(version, {})

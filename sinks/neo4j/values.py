@@ -15,8 +15,6 @@ VECTOR                list of floats, each exactly its float32
 NULL is no property at all.
 """
 
-import base64
-import binascii
 import struct
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -24,6 +22,7 @@ from typing import Any
 from changes.canonical import Value, canonical_row
 from changes.errors import Rejected
 from changes.schema import Column, Kind
+from sinks.encoders import raw_bytes, unicode_text
 
 _LARGEST = 2**63 - 1
 
@@ -88,24 +87,6 @@ def _double(column: Column, value: Value) -> Any:
     return float(value) if isinstance(value, int) else value
 
 
-def _text(column: Column, value: Value) -> Any:
-    if isinstance(value, str) and not value.isascii():
-        try:
-            value.encode()
-        except UnicodeEncodeError as error:
-            raise Rejected(f"Neo4j: `{column.name}` is no Unicode text: {error}") from error
-    return value
-
-
-def _bytes(column: Column, value: Value) -> Any:
-    if not isinstance(value, str):
-        return value
-    try:
-        return base64.b64decode(value, validate=True)
-    except binascii.Error as error:
-        raise Rejected(f"Neo4j: `{column.name}` is no base64: {error}") from error
-
-
 def _zoneless(column: Column, value: Value) -> Any:
     return value.removesuffix("Z") if isinstance(value, str) else value
 
@@ -127,9 +108,9 @@ _ENCODERS: dict[Kind, Callable[[Column, Value], Any]] = {
     Kind.BOOLEAN: _plain,
     Kind.DOUBLE: _double,
     Kind.DECIMAL: _plain,
-    Kind.TEXT: _text,
-    Kind.JSON: _text,
-    Kind.BYTES: _bytes,
+    Kind.TEXT: unicode_text("Neo4j"),
+    Kind.JSON: unicode_text("Neo4j"),
+    Kind.BYTES: raw_bytes("Neo4j"),
     Kind.DATE: _zoneless,
     Kind.TIME: _zoneless,
     Kind.DATETIME: _zoneless,

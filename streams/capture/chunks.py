@@ -67,7 +67,8 @@ class Chunks:
         self._inbox = inbox
         self._filling = Filling(states)
         tables = Tables(topology, version, partial(last_published, kafka, version))
-        self._reader = ChunkReader(mysql, Source(tables, TopicEnds(kafka, version)))
+        self._ends = TopicEnds(kafka, version)
+        self._reader = ChunkReader(mysql, Source(tables, self._ends))
         self._look_at = 0.0
         self._asked: AskedRows | None = None
         self._sweep: Sweep | None = None
@@ -254,7 +255,7 @@ class Chunks:
     def _swept(self, chunk: Chunk) -> Joined:
         sweep, messages = self._sweep, list[Message]()
         if sweep is not None and chunk.plan is not None:
-            messages = list(sweep.told(chunk, chunk.plan, partial(self._filling.unchanged, chunk)))
+            messages = list(sweep.told(chunk, chunk.plan, self._filling.untouched))
         ended = sweep is None or sweep.ended or chunk.plan is None
         deleted = sum(message.value is None for message in messages)
         state = self._filling.swept(deleted, ended=ended)
@@ -275,7 +276,7 @@ class Chunks:
         if self._sweep is None:
             state = self._filling.states[name]
             topic = self._topology.topic(self._version, state.table)
-            self._sweep = Sweep(self._kafka, self._version, topic, name, state.mark or {})
+            self._sweep = Sweep(self._kafka, self._version, topic, name, state.mark or {}, self._ends)
             self._sweep.start()
         return self._sweep.name == name and self._sweep.ready
 

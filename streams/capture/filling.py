@@ -208,6 +208,10 @@ class Filling:
         """Whether the stream wrote no change of ``key`` after the chunk's low watermark."""
         return self._changed.get(key, 0) <= chunk.low
 
+    def untouched(self, key: bytes) -> bool:
+        """Whether the stream wrote no change of ``key`` since the window was opened."""
+        return key not in self._changed
+
     def joined(self, chunk: Chunk, now: float) -> SnapshotState:
         """Close the window of a fill's chunk; the fill's new state. ``now`` in seconds, of a clock that never turns."""
         before = self.states[self._name]

@@ -2,13 +2,16 @@
 
 They are found in the topic itself, in flat memory: one pass notes which keys were last told below the fill's mark, in a
 file without a name that goes with its process. A second pass, where there are any, takes their last records a page
-after the other. Whoever asked then reads MySQL by these keys, for the truth about each.
+after the other. Before each page what the stream told since the first pass is read too, to the last record that was
+written when the page was asked for, committed or not yet: what it told is no more to be told. Whoever asked then reads
+MySQL by the keys that are left, for the truth about each.
 """
 
 import logging
 import sqlite3
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from threading import Thread
 
@@ -34,6 +37,8 @@ PORTION = 1000
 """Records that are noted at a stretch."""
 REST = 1.0
 """How long the first pass rests behind each portion, times what that took: the stream comes first."""
+_COMMIT_SECONDS = 0.02
+"""How often it is looked for whether a transaction is committed."""
 _CACHE_KB = 8192
 _AHEAD = {"queued_max_messages_kbytes": 8192, "fetch_max_bytes": 4 << 20, "fetch_message_max_bytes": 512 << 10}
 """How much of the topic is read ahead."""
@@ -79,6 +84,8 @@ class Left:
     key: bytes
     values: tuple[Value, ...]
     row: Mapping[str, Value]
+    part: int
+    offset: int
 
 
 class _Value(msgspec.Struct):
@@ -140,6 +147,7 @@ class Sweep:
     topic: str
     name: str
     mark: Mapping[int, int]
+    ends: TopicEnds
     rest: Callable[[float], None] = time.sleep
     page: list[Left] = field(default_factory=list)
     _found: bool = False
@@ -147,6 +155,7 @@ class Sweep:
     _given_up: bool = False
     _last: bool = False
     _records: Iterator[Left] | None = None
+    _stream: Follower | None = None
     _follower: Follower | None = None
 
     def start(self) -> None:
@@ -167,7 +176,12 @@ class Sweep:
         return self._last and not self.page
 
     def keys(self, plan: TablePlan) -> Sequence[tuple[Value, ...]]:
-        """The page's keys as far as the table can have them; the page stays the same until `go_on`."""
+        """The page's keys as far as the table can have them. The page stays until `go_on`, but for what the stream told.
+
+        Raises `Transient` where Kafka cannot be reached.
+        """
+        self._catch_up()
+        self.page = [left for left in self.page if self._notes.holds(left.key, left.part, left.offset)]
         if not self.page and not self._last:
             if self._records is None:
                 self._records = self._left(plan)
@@ -181,10 +195,10 @@ class Sweep:
                 self._last = True
         return [key for left in self.page if (key := _asked(plan, left)) is not None]
 
-    def told(self, chunk: Chunk, plan: TablePlan, unchanged: Callable[[bytes], bool]) -> Iterator[Told]:
-        """The records of the page's keys that are ``unchanged``: deletes, but for rows that MySQL has after all."""
+    def told(self, chunk: Chunk, plan: TablePlan, untouched: Callable[[bytes], bool]) -> Iterator[Told]:
+        """The records of the page's keys that are ``untouched``: deletes, but for rows that MySQL has after all."""
         for left in self.page:
-            if unchanged(left.key):
+            if untouched(left.key):
                 row = chunk.rows.get(left.key)
                 now_ms = chunk.moment.committed_us // 1000
                 for message in asked_messages(plan, left.values, left.row, row, chunk.moment, now_ms):
@@ -197,8 +211,9 @@ class Sweep:
     def close(self) -> None:
         """Give it up, without waiting: a pass under way ends by itself."""
         self._given_up = True
-        if self._follower is not None:
-            self._follower.close()
+        for follower in (self._stream, self._follower):
+            if follower is not None:
+                follower.close()
         if not self._thread.is_alive():
             self._notes.close()
 
@@ -213,22 +228,39 @@ class Sweep:
             self._failed = error
 
     def _note(self) -> None:
-        follower = Follower(self.kafka, self.version, self.topic, **_AHEAD)
-        try:
-            follower.start({})
-            portion: list[tuple[bytes, int, int, bool]] = []
-            began = time.monotonic()
-            for message in follower.drain():
-                portion.append(_noted(message))
-                if len(portion) >= PORTION:
-                    self._notes.take(portion)
-                    if self._given_up:
-                        return
-                    self.rest(REST * (time.monotonic() - began))
-                    portion, began = [], time.monotonic()
-            self._notes.take(portion)
-        finally:
-            follower.close()
+        stream = Follower(self.kafka, self.version, self.topic, **_AHEAD)
+        with ExitStack() as leaving:
+            leaving.callback(stream.close)
+            stream.start({})
+            self._drain(stream)
+            if not self._given_up:
+                self._stream = stream
+                leaving.pop_all()
+
+    def _drain(self, stream: Follower) -> None:
+        portion: list[tuple[bytes, int, int, bool]] = []
+        began = time.monotonic()
+        for message in stream.drain():
+            portion.append(_noted(message))
+            if len(portion) >= PORTION:
+                self._notes.take(portion)
+                if self._given_up:
+                    return
+                self.rest(REST * (time.monotonic() - began))
+                portion, began = [], time.monotonic()
+        self._notes.take(portion)
+
+    def _catch_up(self) -> None:
+        """Take in what was written to the topic by now; what is not committed yet is waited for."""
+        stream = self._stream
+        if stream is None:
+            return
+        written = self.ends(self.topic)
+        while not self._given_up:
+            self._drain(stream)
+            if all(stream.span.ends.get(part, 0) >= end for part, end in written.items()):
+                return
+            time.sleep(_COMMIT_SECONDS)
 
     def _left(self, plan: TablePlan) -> Iterator[Left]:
         """The second pass."""
@@ -241,7 +273,7 @@ class Sweep:
         for message in self._follower.drain():
             key, part, offset, alive = _noted(message)
             if alive and self._notes.holds(key, part, offset):
-                left = _left_of(plan, key, message.value() or b"")
+                left = _left_of(plan, message.value() or b"", key, part, offset)
                 if left is not None:
                     yield left
                 count -= 1
@@ -259,12 +291,12 @@ def _noted(message: Message) -> tuple[bytes, int, int, bool]:
     )
 
 
-def _left_of(plan: TablePlan, key: bytes, value: bytes) -> Left | None:
+def _left_of(plan: TablePlan, value: bytes, key: bytes, part: int, offset: int) -> Left | None:
     named, row = decode_key(key), _value(value).after or {}
     if named.keys() != set(plan.schema.key):
         log.error("`%s` holds the key %s, which is none of (%s): it stays", plan.topic, key, ", ".join(plan.schema.key))
         return None
-    return Left(key, tuple(named[name] for name in plan.schema.key), row)
+    return Left(key, tuple(named[name] for name in plan.schema.key), row, part, offset)
 
 
 def _asked(plan: TablePlan, left: Left) -> tuple[Value, ...] | None:

@@ -1,12 +1,17 @@
 """Servers of one kind at a time, for tests and measurements that need no whole stack."""
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 
 from tailrace.stack.endpoints import VARIABLES, variable
 from tailrace.stack.stack import Stack
+
+
+def elsewhere(kinds: Collection[str]) -> dict[str, str]:
+    """Variables by which all servers of ``future`` but those of ``kinds`` are given, so that only these are started."""
+    return {variable("future", kind): "elsewhere" for kind in VARIABLES if kind not in kinds}
 
 
 class Beside:
@@ -29,9 +34,8 @@ class Beside:
         return self._urls[kind]
 
     def _started(self, kind: str) -> str:
-        # All others are said to be given, so that this one alone is started.
-        others = {variable("future", other): "elsewhere" for other in VARIABLES if other not in {kind, "sqlite"}}
-        servers = Stack(self._folder / kind, profile="full", environ={**self._environ, **others}, report=lambda _: None)
+        environ = {**self._environ, **elsewhere({kind, "sqlite"})}
+        servers = Stack(self._folder / kind, profile="full", environ=environ, report=lambda _: None)
         self._leaving.callback(shutil.rmtree, servers.folder)
         self._leaving.callback(servers.down)
         servers.up()

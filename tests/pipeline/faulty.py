@@ -20,7 +20,7 @@ from tailrace.declared import read_topology
 from tailrace.example.traffic import Traffic
 from tailrace.pipeline import Pipeline
 from tailrace.stack import Stack
-from tailrace.stack.endpoints import VARIABLES, variable
+from tailrace.stack.beside import elsewhere
 from tailrace.stack.server import Server
 
 ROWS, RATE = 300, 100.0
@@ -149,10 +149,11 @@ def patient(name: str, folder: Path) -> Iterator[Patient]:
     """Servers of its own, rows in them, and changes going on."""
     beside = BESIDE if name != BESIDE else "postgres"
     kinds = {"mysql", "kafka", "sqlite", SPECS[name].endpoint, SPECS[beside].endpoint}
-    # The others are said to be given, so that only these are started.
-    elsewhere = {variable("future", kind): "elsewhere" for kind in VARIABLES if kind not in kinds}
     servers = Stack(
-        folder / "stack", profile="full", environ={"HOME": str(Path.home()), **_cache(), **elsewhere}, report=print
+        folder / "stack",
+        profile="full",
+        environ={"HOME": str(Path.home()), **_cache(), **elsewhere(kinds)},
+        report=print,
     )
     with ExitStack() as leaving:
         leaving.callback(servers.down)

@@ -10,7 +10,7 @@ from changes.progress import SnapshotState
 from changes.schema import Column, Kind, TableSchema, kind_of
 from streams.capture.emit import Moment, TablePlan
 from streams.capture.snapshot import Chunk
-from streams.capture.sweep import Left, Notes, Sweep
+from streams.capture.sweep import Left, Notes, Sweep, TopicEnds
 from streams.fills import fill_of, in_words, unfinished
 from streams.kafka import KafkaUrl
 from streams.typed import typed_key
@@ -42,8 +42,11 @@ def test_keys_are_noted_whose_last_record_is_a_row_below_the_mark(
     }
 
 
+NOWHERE = KafkaUrl.parse("kafka://nowhere:9092")
+
+
 def swept(page: list[Left], rows: dict[bytes, dict[str, object]], changed: bytes = b"") -> list[tuple[bytes, object]]:
-    sweep = Sweep(KafkaUrl.parse("kafka://nowhere:9092"), "future", "future.d.t", "t", {})
+    sweep = Sweep(NOWHERE, "future", "future.d.t", "t", {}, TopicEnds(NOWHERE, "future"))
     sweep.page = page
     chunk = Chunk("t", (), MOMENT, "bin.000003", 154, None, PLAN, rows)  # type: ignore[arg-type]
     told = sweep.told(chunk, PLAN, lambda key: key != changed)
@@ -51,7 +54,7 @@ def swept(page: list[Left], rows: dict[bytes, dict[str, object]], changed: bytes
 
 
 def test_a_key_that_mysql_does_not_have_is_deleted_where_its_row_was_told_last() -> None:
-    page = [Left(b'{"id":1}', (1,), {"id": 1, "owner": "ann", "dropped": 5}), Left(b'{"id":2}', (2,), {})]
+    page = [Left(b'{"id":1}', (1,), {"id": 1, "owner": "ann", "dropped": 5}, 0, 0), Left(b'{"id":2}', (2,), {}, 0, 1)]
     change, tombstone = swept(page, {}, changed=b'{"id":2}')
     assert change[0] == tombstone[0] == b'{"id":1}'
     assert isinstance(change[1], dict)
@@ -60,7 +63,7 @@ def test_a_key_that_mysql_does_not_have_is_deleted_where_its_row_was_told_last()
 
 
 def test_a_key_that_mysql_has_after_all_is_told_as_it_is() -> None:
-    page = [Left(b'{"id":1}', (1,), {"id": 1, "owner": "ann"})]
+    page = [Left(b'{"id":1}', (1,), {"id": 1, "owner": "ann"}, 0, 0)]
     ((key, value),) = swept(page, {b'{"id":1}': {"id": 1, "owner": "bob"}})
     assert isinstance(value, dict)
     assert (key, value["op"], value["before"], value["after"]) == (
@@ -72,7 +75,8 @@ def test_a_key_that_mysql_has_after_all_is_told_as_it_is() -> None:
 
 
 def test_a_key_of_another_type_is_deleted_under_its_own_bytes() -> None:
-    change, tombstone = swept([Left(b'{"id":"1"}', ("1",), {"id": "1"})], {b'{"id":1}': {"id": 1, "owner": "bob"}})
+    left = Left(b'{"id":"1"}', ("1",), {"id": "1"}, 0, 0)
+    change, tombstone = swept([left], {b'{"id":1}': {"id": 1, "owner": "bob"}})
     assert (change[0], tombstone) == (b'{"id":"1"}', (b'{"id":"1"}', None))
 
 

@@ -1,7 +1,5 @@
 """One table's records of one file, bound; and, once it is known what the file holds, what is to be written."""
 
-import base64
-import binascii
 import struct
 from collections.abc import Callable, Sequence
 
@@ -9,6 +7,7 @@ from changes.canonical import Value, halves
 from changes.errors import Rejected
 from changes.record import Record
 from changes.schema import Column, Kind
+from sinks.encoders import raw_bytes, unicode_text
 from sinks.sql.sqlite import statements
 from sinks.sql.table import Portion, Table
 
@@ -102,24 +101,6 @@ def _integer(column: Column, value: Value) -> Value:
     return value
 
 
-def _text(column: Column, value: Value) -> Value:
-    if isinstance(value, str) and not value.isascii():
-        try:
-            value.encode()
-        except UnicodeEncodeError as error:
-            raise Rejected(f"SQLite: `{column.name}` is no Unicode text: {error}") from error
-    return value
-
-
-def _bytes(column: Column, value: Value) -> Value:
-    if not isinstance(value, str):
-        return value
-    try:
-        return base64.b64decode(value, validate=True)
-    except binascii.Error as error:
-        raise Rejected(f"SQLite: `{column.name}` is no base64: {error}") from error
-
-
 def _vector(column: Column, value: Value) -> Value:
     if value is None:
         return None
@@ -140,9 +121,9 @@ _ENCODERS: dict[Kind, Callable[[Column, Value], Value]] = {
     Kind.BOOLEAN: _plain,
     Kind.DOUBLE: _plain,
     Kind.DECIMAL: _plain,
-    Kind.TEXT: _text,
-    Kind.JSON: _text,
-    Kind.BYTES: _bytes,
+    Kind.TEXT: unicode_text("SQLite"),
+    Kind.JSON: unicode_text("SQLite"),
+    Kind.BYTES: raw_bytes("SQLite"),
     Kind.DATE: _zoneless,
     Kind.TIME: _zoneless,
     Kind.DATETIME: _zoneless,
