@@ -176,9 +176,9 @@ class Sweep:
         return self._last and not self.page
 
     def keys(self, plan: TablePlan) -> Sequence[tuple[Value, ...]]:
-        """The page's keys as far as the table can have them. The page stays until `go_on`, but for what the stream told.
+        """The page's keys as far as the table can have them; the page stays until `go_on`.
 
-        Raises `Transient` where Kafka cannot be reached.
+        What the stream told meanwhile leaves the page. Raises `Transient` where Kafka cannot be reached.
         """
         self._catch_up()
         self.page = [left for left in self.page if self._notes.holds(left.key, left.part, left.offset)]
