@@ -94,23 +94,31 @@ def test_a_column_whose_type_changes_becomes_wide_enough_for_both(old: str, new:
 
 def test_the_upsert() -> None:
     assert statements_of(table_of(TARGET, TWO)).upsert == (
-        'WITH u AS MATERIALIZED (SELECT r.c1::bigint AS "id", r.c2::jsonb AS "o""dd",'
-        " decode(r.c3, 'base64') AS \"blob\", r._tr_pos, r._tr_h1, r._tr_h2, r._tr_bucket, r._tr_gen, r._tr_key,"
-        " r._tr_i FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::bigint[], $6::bigint[],"
-        " $7::integer[], $8::integer[], $9::bytea[]) WITH ORDINALITY"
-        " AS r (c1, c2, c3, _tr_pos, _tr_h1, _tr_h2, _tr_bucket, _tr_gen, _tr_key, _tr_i)),"
-        " cleared AS (DELETE FROM tailrace.tombstones AS d USING u"
+        "WITH cleared AS (DELETE FROM tailrace.tombstones AS d"
+        " USING unnest($9::bytea[], $8::integer[], $4::bigint[]) AS u (_tr_key, _tr_gen, _tr_pos)"
         " WHERE d.target = $10 AND d.key = u._tr_key AND (d.gen, d.pos) <= (u._tr_gen, u._tr_pos)),"
         ' landed AS (INSERT INTO tailrace."notes" AS t'
         ' ("id", "o""dd", "blob", _tr_pos, _tr_h1, _tr_h2, _tr_bucket, _tr_gen, _tr_map)'
-        ' SELECT "id", "o""dd", "blob", _tr_pos, _tr_h1, _tr_h2, _tr_bucket, _tr_gen, $11::integer FROM u'
+        " SELECT r.c1::bigint, r.c2::jsonb, decode(r.c3, 'base64'), r._tr_pos, r._tr_h1, r._tr_h2, r._tr_bucket,"
+        " r._tr_gen, $11::integer FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::bigint[],"
+        " $6::bigint[], $7::integer[], $8::integer[], $9::bytea[])"
+        " AS r (c1, c2, c3, _tr_pos, _tr_h1, _tr_h2, _tr_bucket, _tr_gen, _tr_key)"
         " WHERE NOT EXISTS (SELECT FROM tailrace.tombstones AS d"
-        " WHERE d.target = $10 AND d.key = u._tr_key AND (d.gen, d.pos) > (u._tr_gen, u._tr_pos))"
+        " WHERE d.target = $10 AND d.key = r._tr_key AND (d.gen, d.pos) > (r._tr_gen, r._tr_pos) OFFSET 0)"
         ' ON CONFLICT ("id") DO UPDATE SET "o""dd" = excluded."o""dd", "blob" = excluded."blob",'
         " _tr_pos = excluded._tr_pos, _tr_h1 = excluded._tr_h1, _tr_h2 = excluded._tr_h2,"
         " _tr_bucket = excluded._tr_bucket, _tr_gen = excluded._tr_gen, _tr_map = excluded._tr_map"
-        ' WHERE (t._tr_gen, t._tr_pos) <= (excluded._tr_gen, excluded._tr_pos) RETURNING t."id")'
-        ' SELECT u._tr_i FROM u JOIN landed USING ("id")'
+        " WHERE (t._tr_gen, t._tr_pos) <= (excluded._tr_gen, excluded._tr_pos) RETURNING 1)"
+        " SELECT count(*) FROM landed"
+    )
+
+
+def test_which_landed() -> None:
+    assert statements_of(table_of(TARGET, TWO)).landed == (
+        'WITH u AS MATERIALIZED (SELECT r.c1::bigint AS "id", r._tr_pos, r._tr_gen, r._tr_i'
+        " FROM unnest($1::text[], $2::bigint[], $3::integer[]) WITH ORDINALITY AS r (c1, _tr_pos, _tr_gen, _tr_i))"
+        ' SELECT u._tr_i FROM u JOIN tailrace."notes" AS t ON t."id" = u."id"'
+        " WHERE (t._tr_gen, t._tr_pos) = (u._tr_gen, u._tr_pos)"
     )
 
 

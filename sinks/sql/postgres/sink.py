@@ -115,8 +115,12 @@ class PostgresSink:
                     if over := portion.over:
                         await connection.execute(texts.forget, *statements.forget_arguments(portion.table, over))
                     if portion.upserts:
-                        arguments = statements.upsert_arguments(portion)
-                        for (ordinal,) in await connection.fetch(texts.upsert, *arguments):
+                        landed = await connection.fetchval(texts.upsert, *statements.upsert_arguments(portion))
+                        ordinals: Sequence[int] = range(1, len(portion.upserts) + 1)
+                        if landed < len(portion.upserts):
+                            arguments = statements.landed_arguments(portion)
+                            ordinals = [found for (found,) in await connection.fetch(texts.landed, *arguments)]
+                        for ordinal in ordinals:
                             outcomes[portion.upserted[ordinal - 1]] = APPLIED
                     if portion.deletes:
                         arguments = statements.delete_arguments(portion)

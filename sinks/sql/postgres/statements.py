@@ -32,6 +32,9 @@ when it was made: it goes by the indexes."""
 
 _STORED, _BURIED, _GIVEN = "(t._tr_gen, t._tr_pos)", "(d.gen, d.pos)", "(u._tr_gen, u._tr_pos)"
 
+_WRITTEN = tuple((name, type_) for name, type_ in RESERVED_TYPES.items() if name != "_tr_map")
+"""The reserved fields that every row brings with it."""
+
 _UPTO = "WHERE _tr_pos <= $1"
 
 BURIED_BEYOND = f"SELECT key, bucket FROM {SIDE_TABLE} WHERE target = $1 AND pos > $2"
@@ -40,16 +43,19 @@ BURIED_BEYOND = f"SELECT key, bucket FROM {SIDE_TABLE} WHERE target = $1 AND pos
 
 @dataclass(frozen=True)
 class Statements:
-    """The texts for one table. ``forget`` forgets the positions of rows and tombstones that are stored under exactly
-    those given. ``upsert`` and ``delete`` return the ordinals, from 1, of the records that landed;
-    ``read`` the ordinal of each key found before what ``scan`` returns: the columns, position, hash halves, mapping,
-    generation; ``some`` is ``scan`` for an array of buckets. ``sums`` binds a position, and returns for each bucket
-    count and sums as text of the rows up to it, and the places in the table of those beyond it; ``beyond`` binds such
-    places and returns key and bucket of each.
+    """The texts for one table.
+
+    ``forget`` forgets the positions of rows and tombstones that are stored under exactly those given. ``upsert``
+    returns how many of the records landed; ``landed`` and ``delete`` return the ordinals, from 1, of those that did.
+    ``read`` returns the ordinal of each key found before what ``scan`` returns: the columns, position, hash halves,
+    mapping, generation; ``some`` is ``scan`` for an array of buckets. ``sums`` binds a position, and returns for each
+    bucket count and sums as text of the rows up to it, and the places in the table of those beyond it; ``beyond``
+    binds such places and returns key and bucket of each.
     """
 
     forget: str
     upsert: str
+    landed: str
     delete: str
     read: str
     scan: str
@@ -67,6 +73,10 @@ def statements_of(table: Table) -> Statements:
     return Statements(
         forget=_forget(table),
         upsert=_upsert(table),
+        landed=(
+            f"{_given(table.key, (('_tr_pos', 'bigint'), ('_tr_gen', 'integer')))}"
+            f" SELECT u._tr_i FROM u JOIN {base(table)} AS t ON {_same(table)} WHERE {_STORED} = {_GIVEN}"
+        ),
         delete=_delete(table),
         read=f"{_given(table.key, ())} SELECT u._tr_i, {shown} FROM u JOIN {base(table)} AS t ON {_same(table)}",
         scan=scan,
@@ -93,22 +103,32 @@ def _forget(table: Table) -> str:
 
 
 def _upsert(table: Table) -> str:
-    given = tuple((name, type_) for name, type_ in RESERVED_TYPES.items() if name != "_tr_map")
-    names = [name for name, _ in given]
-    target = len(table.columns) + len(given) + 2
+    """One pass over the given rows: each is cast where it is inserted, and no row is held in memory in between."""
+    types = [*("text" for _ in table.columns), *(type_ for _, type_ in _WRITTEN), "bytea"]
+    raw = [f"c{number}" for number, _ in enumerate(table.columns, 1)]
+    names = [name for name, _ in _WRITTEN]
+    given = zip([*raw, *names, "_tr_key"], types, strict=True)
+    place = {name: f"${number}::{type_}[]" for number, (name, type_) in enumerate(given, 1)}
+    target = len(place) + 1
     columns = [*quoted(table.columns), *names]
     changed = [*quoted(table.values), *names, "_tr_map"]
-    key = ", ".join(quoted(table.key))
+    cast = [from_text(column, f"r.{name}") for column, name in zip(table.columns, raw, strict=True)]
+    # Without OFFSET the planner would join, and build a hash of all that is given to look for a few tombstones.
+    buried = (
+        f"SELECT FROM {SIDE_TABLE} AS d WHERE d.target = ${target} AND d.key = r._tr_key"
+        " AND (d.gen, d.pos) > (r._tr_gen, r._tr_pos) OFFSET 0"
+    )
     return (
-        f"{_given(table.columns, (*given, ('_tr_key', 'bytea')))},"
-        f" cleared AS (DELETE FROM {SIDE_TABLE} AS d USING u"
+        f"WITH cleared AS (DELETE FROM {SIDE_TABLE} AS d"
+        f" USING unnest({place['_tr_key']}, {place['_tr_gen']}, {place['_tr_pos']}) AS u (_tr_key, _tr_gen, _tr_pos)"
         f" WHERE d.target = ${target} AND d.key = u._tr_key AND {_BURIED} <= {_GIVEN}),"
         f" landed AS (INSERT INTO {base(table)} AS t ({', '.join(columns)}, _tr_map)"
-        f" SELECT {', '.join(columns)}, ${target + 1}::integer FROM u WHERE NOT EXISTS (SELECT FROM {SIDE_TABLE} AS d"
-        f" WHERE d.target = ${target} AND d.key = u._tr_key AND {_BURIED} > {_GIVEN})"
-        f" ON CONFLICT ({key}) DO UPDATE SET {', '.join(f'{name} = excluded.{name}' for name in changed)}"
-        f" WHERE {_STORED} <= (excluded._tr_gen, excluded._tr_pos) RETURNING {', '.join(quoted(table.key, 't.'))})"
-        f" SELECT u._tr_i FROM u JOIN landed USING ({key})"
+        f" SELECT {', '.join((*cast, *(f'r.{name}' for name in names)))}, ${target + 1}::integer"
+        f" FROM unnest({', '.join(place.values())}) AS r ({', '.join(place)}) WHERE NOT EXISTS ({buried})"
+        f" ON CONFLICT ({', '.join(quoted(table.key))})"
+        f" DO UPDATE SET {', '.join(f'{name} = excluded.{name}' for name in changed)}"
+        f" WHERE {_STORED} <= (excluded._tr_gen, excluded._tr_pos) RETURNING 1)"
+        " SELECT count(*) FROM landed"
     )
 
 
@@ -168,6 +188,15 @@ def upsert_arguments(portion: Portion) -> list[object]:
         [record.key.canonical for record in records],
         table.target.name,
         table.target.mapping,
+    ]
+
+
+def landed_arguments(portion: Portion) -> list[object]:
+    """What is bound to ``landed``, behind ``upsert`` in its transaction: what stands at its position landed."""
+    return [
+        *key_arguments(portion.table, [record.key for record in portion.upserts]),
+        [record.position for record in portion.upserts],
+        [record.generation for record in portion.upserts],
     ]
 
 
