@@ -1,5 +1,6 @@
 """A batch as one record per row, for stores that cannot take two writes of one row in one statement."""
 
+from collections import defaultdict
 from collections.abc import Sequence
 
 from changes.record import APPLIED, STALE, Outcome, Record
@@ -14,8 +15,10 @@ async def fold(batch: Sequence[Record], write: Attempt) -> list[Outcome]:
     ``stale``; when it is stale, so are they all. When it is rejected the next newest is written in its place: a
     refused change never takes its predecessor with it.
     """
+    waiting = _rows(batch)
+    if len(waiting) == len(batch):
+        return await write(batch)
     outcomes = [STALE] * len(batch)
-    waiting: list[list[int]] = _rows(batch)
     while waiting:
         newest = [max(row, key=lambda index: (batch[index].order, index)) for row in waiting]
         answers = await write([batch[index] for index in newest])
@@ -34,7 +37,7 @@ async def fold(batch: Sequence[Record], write: Attempt) -> list[Outcome]:
 
 def _rows(batch: Sequence[Record]) -> list[list[int]]:
     """The indices of ``batch``, gathered by row, in the order in which the rows first appear."""
-    rows: dict[tuple[str, str, bytes], list[int]] = {}
+    rows = defaultdict[tuple[str, str, bytes], list[int]](list)
     for index, record in enumerate(batch):
-        rows.setdefault((record.target.name, record.place, record.key.canonical), []).append(index)
+        rows[record.target.name, record.place, record.key.canonical].append(index)
     return list(rows.values())

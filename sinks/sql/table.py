@@ -88,11 +88,15 @@ def portions(records: Sequence[Record]) -> list[Portion]:
     """``records`` by (target, schema). Raises `Misconfigured` like `table_of`."""
     # By identity of the objects: hashing a schema for every record would cost more than writing it.
     found: dict[tuple[int, int], Portion] = {}
+    target: Target | None = None
+    schema: TableSchema | None = None
     for index, record in enumerate(records):
-        identity = (id(record.target), id(record.schema))
-        portion = found.get(identity)
-        if portion is None:
-            portion = found[identity] = Portion(table_of(record.target, record.schema))
+        if record.target is not target or record.schema is not schema:
+            target, schema = record.target, record.schema
+            identity = (id(target), id(schema))
+            if identity not in found:
+                found[identity] = Portion(table_of(target, schema))
+            portion = found[identity]
         if record.row is None:
             portion.deletes.append(record)
             portion.deleted.append(index)

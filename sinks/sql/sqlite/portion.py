@@ -1,7 +1,8 @@
 """One table's records of one file, bound; and, once it is known what the file holds, what is to be written."""
 
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
+from itertools import repeat
 
 from changes.canonical import Value, halves
 from changes.errors import Rejected
@@ -23,20 +24,24 @@ class Bound:
         self.table = portion.table
         self.records = [*portion.upserts, *portion.deletes]
         self.indices = [*portion.upserted, *portion.deleted]
-        encoders = [(column, column.name, _ENCODERS[column.kind]) for column in portion.table.columns]
-        mapping = portion.table.target.mapping
-        self.rows: Rows = [
-            (
-                *(encode(column, row[name]) for column, name, encode in encoders),
-                record.position,
-                *halves(record.hash),
-                record.key.bucket,
-                mapping,
-                record.generation,
+        columns = {
+            column.name: _bound(column, [row[column.name] for row in portion.rows]) for column in portion.table.columns
+        }
+        hashes = [halves(record.hash) for record in portion.upserts]
+        self.rows: Rows = list(
+            zip(
+                *columns.values(),
+                [record.position for record in portion.upserts],
+                [high for high, _ in hashes],
+                [low for _, low in hashes],
+                [record.key.bucket for record in portion.upserts],
+                repeat(portion.table.target.mapping),
+                [record.generation for record in portion.upserts],
+                strict=False,
             )
-            for row, record in zip(portion.rows, portion.upserts, strict=True)
-        ]
-        self.keys = [bound_key(portion.table, record.key.values) for record in self.records]
+        )
+        self.keys: Rows = list(zip(*(columns[column.name] for column in portion.table.key), strict=True))
+        self.keys += [bound_key(portion.table, record.key.values) for record in portion.deletes]
 
     def yielding(self) -> list[tuple[str, Rows]]:
         """The statements that forget the positions which are to be written over, each with the rows to run it for."""
@@ -57,14 +62,15 @@ class Bound:
         """Which records land where the file holds rows or tombstones of the generations and positions ``held``."""
         return [index for index, record in enumerate(self.records) if held[index] <= record.order]
 
-    def writes(self, landing: Sequence[int], now: int) -> list[tuple[str, Rows]]:
-        """The statements that store the landing records, each with the rows to run it for."""
+    def writes(self, landing: Sequence[int], buried: Container[int], now: int) -> list[tuple[str, Rows]]:
+        """The statements that store the landing records, each with the rows to run it for; ``buried`` are the records
+        of whose rows the file holds tombstones."""
         texts, name = statements.statements_of(self.table), self.table.target.name
         written = [index for index in landing if index < len(self.rows)]
         gone = [index for index in landing if index >= len(self.rows)]
         return [
             (texts.upsert, [self.rows[index] for index in written]),
-            (statements.UNBURY, [(name, *_grave(self.records[index])) for index in written]),
+            (statements.UNBURY, [(name, *_grave(self.records[index])) for index in written if index in buried]),
             (texts.delete, [(*self.keys[index], *self.records[index].order) for index in gone]),
             (
                 statements.BURY,
@@ -75,7 +81,7 @@ class Bound:
 
 def bound_key(table: Table, values: Sequence[Value]) -> tuple[Value, ...]:
     """A key as it is bound. Raises `Rejected` where SQLite cannot hold it."""
-    return tuple(_ENCODERS[column.kind](column, value) for column, value in zip(table.key, values, strict=True))
+    return tuple(_bound(column, [value])[0] for column, value in zip(table.key, values, strict=True))
 
 
 def value_of(column: Column, value: Value) -> Value:
@@ -91,8 +97,21 @@ def _grave(record: Record) -> tuple[bytes, int, int]:
     return record.key.canonical, *record.order
 
 
-def _plain(column: Column, value: Value) -> Value:
-    return value
+def _bound(column: Column, values: list[Value]) -> list[Value]:
+    """A column's values as they are bound."""
+    encode, fits = _ENCODERS.get(column.kind), _FITS.get(column.kind)
+    if encode is None or (fits is not None and fits(values)):
+        return values
+    return [encode(column, value) for value in values]
+
+
+def _small(values: Sequence[Value]) -> bool:
+    numbers = [value for value in values if isinstance(value, int)]
+    return not numbers or (min(numbers) >= -_LARGEST - 1 and max(numbers) <= _LARGEST)
+
+
+def _ascii(values: Sequence[Value]) -> bool:
+    return "".join([value for value in values if isinstance(value, str)]).isascii()
 
 
 def _integer(column: Column, value: Value) -> Value:
@@ -118,15 +137,15 @@ def _zoneless(column: Column, value: Value) -> Value:
 
 _ENCODERS: dict[Kind, Callable[[Column, Value], Value]] = {
     Kind.INTEGER: _integer,
-    Kind.BOOLEAN: _plain,
-    Kind.DOUBLE: _plain,
-    Kind.DECIMAL: _plain,
     Kind.TEXT: unicode_text("SQLite"),
     Kind.JSON: unicode_text("SQLite"),
     Kind.BYTES: raw_bytes("SQLite"),
     Kind.DATE: _zoneless,
     Kind.TIME: _zoneless,
     Kind.DATETIME: _zoneless,
-    Kind.TIMESTAMP: _plain,
     Kind.VECTOR: _vector,
 }
+"""Values of other kinds are bound as they are."""
+
+_FITS: dict[Kind, Callable[[Sequence[Value]], bool]] = {Kind.INTEGER: _small, Kind.TEXT: _ascii, Kind.JSON: _ascii}
+"""Whether a whole column can be bound as it is, for a fraction of what a look at each value takes."""

@@ -35,10 +35,10 @@ Result = TypeVar("Result")
 class SqliteSink:
     """Any number of targets in one folder of files, each file's part of a batch one transaction.
 
-    ``at_once`` threads write a file each, for most of the time a file takes is spent waiting for the disk; ``limit``
-    files stay open. Another process's lock on a file is waited for ``busy`` seconds. ``clock`` gives seconds since
-    1970; a file's tombstones that have outlived ``tombstones_for`` go when it is opened and hourly while it is open, so
-    those of a file that nothing is written to stay.
+    ``at_once`` threads write a file each: while one waits for the disk others go on, and more would only wait for the
+    interpreter. ``limit`` files stay open. Another process's lock on a file is waited for ``busy`` seconds. ``clock``
+    gives seconds since 1970; a file's tombstones that have outlived ``tombstones_for`` go when it is opened and hourly
+    while it is open, so those of a file that nothing is written to stay.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class SqliteSink:
         folder: str,
         *,
         limit: int = 128,
-        at_once: int = 16,
+        at_once: int = 4,
         busy: float = 5.0,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -202,6 +202,7 @@ def _store(connection: sqlite3.Connection, part: Bound, now: int) -> list[int]:
         if rows:
             connection.executemany(statement, rows)
     held = [(-1, -1)] * len(part.records)
+    buried = set[int]()
     wanted = [(*key, record.key.canonical) for key, record in zip(part.keys, part.records, strict=True)]
     for start, size, values in statements.pages(wanted):
         values.append(part.table.target.name)
@@ -209,8 +210,10 @@ def _store(connection: sqlite3.Connection, part: Bound, now: int) -> list[int]:
         for number, *orders in connection.execute(text, values):
             row_gen, row_pos, grave_gen, grave_pos = orders
             held[start + number] = max((row_gen, row_pos), (grave_gen, grave_pos))
+            if grave_gen >= 0:
+                buried.add(start + number)
     landing = part.landing(held)
-    for statement, rows in part.writes(landing, now):
+    for statement, rows in part.writes(landing, buried, now):
         if rows:
             connection.executemany(statement, rows)
     return [part.indices[index] for index in landing]
