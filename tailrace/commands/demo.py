@@ -44,7 +44,7 @@ from tailrace.stack.stack import Stack
 from tailrace.stack.supervise import supervise
 
 ONCE_SECONDS = 10.0
-FILL_SECONDS = 600.0
+STALLED_SECONDS = 300.0
 
 KIND, VECTOR, BEST = "jobs", "title", 3
 QUERY = "writes manuals"
@@ -164,17 +164,22 @@ def _first_fill(topology: Topology, version: str, endpoints: Mapping[str, str]) 
     console = scenes.console()
     with Live(console=console, auto_refresh=False, transient=True) as live:
         progress = _Progress(topology, version, endpoints["postgres"], live)
-        waited = wait_for(
-            MysqlUrl.parse(endpoints["mysql"]),
-            KafkaUrl.parse(endpoints["kafka"]),
-            lanes_of(topology, version),
-            version=version,
-            timeout=FILL_SECONDS,
-            enrichment=enrichment_of(topology, version),
-            progress=progress,
-        )
-    if not waited.done:
-        raise Transient(f"the stores were not filled within {FILL_SECONDS:.0f} s")
+        before: Waited | None = None
+        while True:
+            waited = wait_for(
+                MysqlUrl.parse(endpoints["mysql"]),
+                KafkaUrl.parse(endpoints["kafka"]),
+                lanes_of(topology, version),
+                version=version,
+                timeout=STALLED_SECONDS,
+                enrichment=enrichment_of(topology, version),
+                progress=progress,
+            )
+            if waited.done:
+                return
+            if waited == before:
+                raise Transient(f"the stores are not filled, and in {STALLED_SECONDS:.0f} s nothing moved")
+            before = waited
 
 
 class _Progress:
