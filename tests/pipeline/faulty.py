@@ -5,9 +5,10 @@ import os
 import re
 import shutil
 import signal
+import subprocess
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +25,8 @@ from tailrace.stack.beside import elsewhere
 from tailrace.stack.server import Server
 
 ROWS, RATE = 300, 100.0
+LITTLE_ROOM = 96 << 20
+"""Bytes that a store has left on a small disk."""
 BESIDE = "redis"
 """The store that nothing happens to; PostgreSQL where Redis is what it happens to."""
 
@@ -68,9 +71,11 @@ class Mended:
 class Patient:
     """A running line into one store, and the ways to harm that store. ``proxies`` stand before its ports."""
 
-    def __init__(self, name: str, running: Line, servers: Stack, proxies: list[Proxy], folder: Path) -> None:
+    def __init__(
+        self, name: str, running: Line, servers: Stack, proxies: list[Proxy], folder: Path, leaving: ExitStack
+    ) -> None:
         self.name, self.running, self.proxies = name, running, proxies
-        self._servers, self._folder = servers, folder
+        self._servers, self._folder, self._leaving = servers, folder, leaving
 
     @property
     def server(self) -> Server:
@@ -117,12 +122,33 @@ class Patient:
             shutil.copytree(kept, folder, dirs_exist_ok=True)
             return
         self.stop()
-        owner = self.server.data.stat()
-        shutil.rmtree(self.server.data)
-        shutil.copytree(kept, self.server.data, symlinks=True)
-        for path in (self.server.data, *self.server.data.rglob("*")):
-            os.chown(path, owner.st_uid, owner.st_gid, follow_symlinks=False)
+        for path in self.server.data.iterdir():
+            shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+        _copied(kept, self.server.data)
         self.start()
+
+    def cramp(self) -> Path:
+        """Give it a file system of its own that has little room, with all that it holds; where that is."""
+        data = self.server.data
+        if not data.is_mount():
+            self.stop()
+            kept, owner = self._folder / f"{self.name}.moved", data.stat()
+            shutil.move(data, kept)
+            data.mkdir()
+            used = sum(path.lstat().st_size for path in kept.rglob("*"))
+            subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={used + LITTLE_ROOM}", "tmpfs", str(data)], check=True)
+            self._leaving.callback(subprocess.run, ["umount", "-l", str(data)], check=True)
+            os.chown(data, owner.st_uid, owner.st_gid)
+            data.chmod(owner.st_mode & 0o777)
+            _copied(kept, data)
+            self.start()
+        return data
+
+    def revive(self) -> None:
+        """Start it again if it died."""
+        pid = self._servers.pids().get(self.server.name)
+        if pid is None or not Path(f"/proc/{pid}/cmdline").read_bytes():
+            self._servers.restart(self.server.name)
 
     def mended(self, since: float) -> Mended:
         """Waits until the store has everything, and looks at every row of it."""
@@ -142,6 +168,14 @@ class Patient:
 def _emptied(folder: Path) -> None:
     for path in folder.iterdir():
         shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def _copied(kept: Path, data: Path) -> None:
+    """``kept`` to ``data``, for whom that belongs to."""
+    owner = data.stat()
+    shutil.copytree(kept, data, symlinks=True, dirs_exist_ok=True)
+    for path in (data, *data.rglob("*")):
+        os.chown(path, owner.st_uid, owner.st_gid, follow_symlinks=False)
 
 
 @contextmanager
@@ -180,7 +214,7 @@ def patient(name: str, folder: Path) -> Iterator[Patient]:
         traffic = Traffic(endpoints["mysql"], rate=RATE, seed=5)
         traffic.start()
         leaving.callback(traffic.stop)
-        yield Patient(name, running, servers, proxies, folder)
+        yield Patient(name, running, servers, proxies, folder, leaving)
 
 
 def _cache() -> dict[str, str]:
@@ -237,6 +271,22 @@ def restored(one: Patient, seconds: float) -> float:
     return time.monotonic()
 
 
+def full(one: Patient, seconds: float) -> float:
+    """Nothing can be written where it keeps its data."""
+    ballast = one.cramp() / "ballast"
+    one.running.settle(timeout=240.0)
+    end = time.monotonic() + seconds
+    with ballast.open("wb", buffering=0) as file:
+        while time.monotonic() < end:
+            with suppress(OSError):  # there is no room, which is what it is for
+                while True:
+                    file.write(bytes(4096))
+            time.sleep(0.1)
+    ballast.unlink()
+    one.revive()
+    return time.monotonic()
+
+
 FAULTS: dict[str, Callable[[Patient, float], float]] = {
     "stopped": stopped,
     "killed": killed,
@@ -244,8 +294,9 @@ FAULTS: dict[str, Callable[[Patient, float], float]] = {
     "silent": silent,
     "emptied": emptied,
     "restored": restored,
+    "full": full,
 }
 """What is done for so many seconds; each returns when it was over, by the clock that does not go back."""
 
-FILES_ONLY = {"stopped", "killed", "slow", "silent"}
-"""What cannot happen to SQLite's files, which no server keeps."""
+SERVERS_ONLY = {"stopped", "killed", "slow", "silent", "full"}
+"""What cannot happen to SQLite's files, which no server keeps; a full disk under them has a test of its own."""

@@ -100,14 +100,21 @@ def prepared(endpoints: dict[str, str], rows: int) -> None:
 
 @contextmanager
 def line(
-    endpoints: dict[str, str], folder: Path, *, rows: int, enriched: bool = False, topics: Path | None = None
+    endpoints: dict[str, str],
+    folder: Path,
+    *,
+    rows: int,
+    enriched: bool = False,
+    topics: Path | None = None,
+    workers: int = 1,
 ) -> Iterator[Line]:
     """A pipeline over filled servers, stopped behind the block; with enrichment only where a test is about it, for it
-    takes what the machine has. ``topics`` is declared instead of the repository's tables and the ledger."""
+    takes what the machine has. ``topics`` is declared instead of the repository's tables and the ledger. ``workers``
+    share the delivery to each store."""
     prepared(endpoints, rows)
     topics = topics or topics_with_ledger(folder)
     topology = having(read_whole(topics), endpoints)
-    roles = ("capture", "enrich", "deliver") if enriched else ("capture", "deliver")
+    roles = ["capture", *(["enrich"] if enriched else []), *["deliver"] * workers]
     pipeline = Pipeline(topology, {"future": endpoints}, topics=topics, roles=roles, log_file=folder / "pipeline.log")
     pipeline.start()
     try:

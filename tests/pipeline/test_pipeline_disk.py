@@ -1,6 +1,5 @@
 """A full disk under the files of users: nothing is lost, and nobody has to restart anything."""
 
-import os
 import subprocess
 import time
 from collections.abc import Callable
@@ -9,6 +8,7 @@ from pathlib import Path
 import pytest
 from conftest import Running
 from line import Line, prepared, topics_with_ledger
+from mounts import may_mount
 
 from tailrace.declared import read_whole
 from tailrace.endpoints import having
@@ -21,16 +21,6 @@ def until(true: Callable[[], bool], seconds: float = 30.0) -> None:
     while not true():
         assert time.monotonic() < deadline, "it never came true"
         time.sleep(0.05)
-
-
-def may_mount(folder: Path) -> bool:
-    """Whether this user may make a small file system of its own."""
-    if os.geteuid() != 0:
-        return False
-    done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(folder)], check=False)
-    if done.returncode == 0:
-        subprocess.run(["umount", str(folder)], check=True)
-    return done.returncode == 0
 
 
 def test_a_full_disk_for_sqlite_waits_and_goes_on_when_there_is_room(stack: Running, tmp_path: Path) -> None:

@@ -274,3 +274,16 @@ async def test_a_lanes_stamp_is_kept(harness: MysqlHarness) -> None:
     await sink.open([])
     assert await sink.stamped(lane) == "second"
     await sink.close()
+
+
+async def test_a_database_that_lost_its_stamps_under_an_open_sink_has_none_and_takes_the_next(
+    harness: MysqlHarness,
+) -> None:
+    sink, lane = harness.build(), "emptied"
+    await sink.open([])
+    await sink.stamp(lane, "first")
+    asked(harness, "DROP TABLE _tailrace_meta")
+    assert await sink.stamped(lane) is None
+    assert await sink.stamp(lane, "second") is None
+    assert await sink.stamped(lane) == "second"
+    await sink.close()

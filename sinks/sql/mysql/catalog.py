@@ -43,6 +43,17 @@ def ensure(connection: Connection, tables: Sequence[Table]) -> None:
                     raise Misconfigured(f"`{table.target.table}` → `{table.target.sink}`: {error}") from error
 
 
+def has_meta(connection: Connection) -> bool:
+    """Whether the database keeps stamps; one that was emptied under us does no more."""
+    return bool(_columns(connection, ddl.META_TABLE))
+
+
+def ensure_meta(connection: Connection) -> None:
+    """Make the table of stamps where it is gone; commits what was begun."""
+    if not has_meta(connection):
+        ask(connection, ddl.SETUP[ddl.META_TABLE])
+
+
 def _find(connection: Connection, table: Table) -> ddl.Found:
     base, place = ddl.base_name(table), table.target.place
     kinds = [kind for (kind,) in ask(connection, _of(_KIND, place))]

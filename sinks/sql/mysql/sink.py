@@ -104,7 +104,7 @@ class MysqlSink:
 
     async def stamped(self, lane: str) -> str | None:
         """The stamp kept for ``lane``; ``None`` where the store knows of none."""
-        return _only(await self._with_connection(ask, statements.stamped(lane)))
+        return await self._with_connection(_stamped, lane)
 
     async def close(self) -> None:
         pool, self._pool = self._pool, None
@@ -195,7 +195,12 @@ def _sums(pool: Pool, table: Table, schema: TableSchema, upto: int) -> StoredSum
     return StoredSums(sums, beyond)
 
 
+def _stamped(connection: Connection, lane: str) -> str | None:
+    return _only(ask(connection, statements.stamped(lane))) if catalog.has_meta(connection) else None
+
+
 def _stamp(connection: Connection, lane: str, stamp: str) -> str | None:
+    catalog.ensure_meta(connection)
     connection.begin()
     before = _only(ask(connection, statements.stamped(lane, lock=True)))
     ask(connection, statements.stamp(lane, stamp))
