@@ -1,6 +1,6 @@
 """Throughput of each sink beside its client's plain bulk upsert of the same rows, in one run.
 
-    python -m bench.sinks [--sinks postgres,dao] [--rows 50000] [--batch 5000] [--rounds 3]
+    python -m bench.throughput [--sinks postgres,dao] [--rows 50000] [--batch 5000] [--rounds 3]
 
 Starts each store by itself, one after the other. In every round the rows go to a new place through the sink, with its
 guard, and to another through `bench.raw`, without; which is first changes from round to round. Both are timed from
