@@ -5,14 +5,25 @@ objectives are those of the tiers.
 """
 
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Literal
+from typing import Annotated
 
-from pydantic import BaseModel, Field
+from pydantic import AfterValidator, BaseModel, Field
 
 from changes.tier import seconds
 from changes.topology.fields import STRICT, ColumnName, Duration, Names, Share
 
-Format = Literal["email", "url", "phone", "json", "past"]
+FORMATS = ("email", "url", "phone", "json", "past")
+
+
+def _format(told: str | list[str]) -> str | list[str]:
+    if isinstance(told, str) and told not in FORMATS:
+        raise ValueError(f"`{told}` is no format: there are {', '.join(FORMATS)}, or a list of values")
+    if not told:
+        raise ValueError("a list of values has one at least")
+    return told
+
+
+Format = Annotated[str | Names, AfterValidator(_format)]
 Parent = Annotated[str, Field(pattern=r"^[^.]+(\.[^.]+)?$")]
 Mistake = tuple[tuple[str | int, ...], str]
 """Where below ``quality`` it is, and what it is."""
@@ -45,7 +56,7 @@ class QualityDecl(BaseModel):
     model_config = STRICT
 
     filled: Names = []
-    formats: dict[ColumnName, Format | Annotated[Names, Field(min_length=1)]] = {}
+    formats: dict[ColumnName, Format] = {}
     ordered: list[tuple[ColumnName, ColumnName]] = []
     within: dict[ColumnName, tuple[float, float]] = {}
     parents: dict[ColumnName, Parent] = {}

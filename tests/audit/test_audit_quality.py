@@ -134,7 +134,8 @@ def test_targets_are_the_platforms_unless_others_are_declared() -> None:
         ("score: [0, 1]", "score: [1, 0]", "no number lies between 1.0 and 0.0"),
         ("at: 1h", "at: 500ms", "is not in whole seconds"),
         ("ordered: [[low, high]]", "ordered: [[low]]", "Field required"),
-        ("kind: [a, b]", "kind: []", "at least 1 item"),
+        ("kind: [a, b]", "kind: []", "a list of values has one at least"),
+        ("email: email", "email: mail", "`mail` is no format: there are email, url, phone, json, past, or a list"),
         ("series:", "serial:", "`serial` is not known here"),
     ],
 )
