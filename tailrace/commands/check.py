@@ -92,9 +92,9 @@ def check(
     personal = {name: declared.columns.personal for name, declared in topology.tables.items()}
 
     def told(report: Report, plan: Plan | None = None, before: Report | None = None) -> None:
+        _print(report, as_json, plan, before)
         if page_to is not None:
             _write(page_to, page(report, personal, before=before))
-        _print(report, as_json, plan, before)
 
     endpoints = endpoints_of(topology, chosen)
     terms = Terms(timeout=timeout, keep=max(cap, LISTED), memory=cache_folder(os.environ) / "audit")
