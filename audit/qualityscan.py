@@ -35,8 +35,9 @@ def scan(
     """
     found: list[Counted] = []
     with session(url, read_timeout=limit + 30) as connection:
+        statements = _statements(connection, topology, version, tables)
         _restrict(connection, limit)
-        for table, statement in _statements(connection, topology, version, tables).items():
+        for table, statement in statements.items():
             if statement is None:
                 reason = f"MySQL has no table `{table}`"
                 found.append(Counted("completeness", table, "", reason=reason))
