@@ -12,6 +12,7 @@ from tailrace.commands.conservation import conservation
 from tailrace.commands.demo import demo
 from tailrace.commands.dlq import dlq
 from tailrace.commands.epoch import epoch
+from tailrace.commands.quality import quality
 from tailrace.commands.reenrich import reenrich
 from tailrace.commands.run import run
 from tailrace.commands.search import search
@@ -48,6 +49,7 @@ for command in (
     reenrich,
     dlq,
     conservation,
+    quality,
     search,
     epoch,
     bench,

@@ -23,6 +23,7 @@ from changes.topology.model import (
     is_chunked,
     place_of,
 )
+from changes.topology.quality import quality_problems
 
 Path = tuple[str | int, ...]
 
@@ -261,6 +262,7 @@ def _from_pydantic(error: ValidationError, file: str, lines: Mapping[Path, int])
 def _semantic(topology: Topology, sinks: Mapping[str, Callable[[Target], None]]) -> Iterator[Problem]:
     seen: set[str] = set()
     places: dict[tuple[str, str], str] = {}
+    keys = {table.table: table.key for table in topology.declared.tables}
     for index, table in enumerate(topology.declared.tables):
         here: Path = ("tables", index)
         if table.table in seen:
@@ -271,6 +273,8 @@ def _semantic(topology: Topology, sinks: Mapping[str, Callable[[Target], None]])
             yield from _check_sink(topology, table, sink, sinks, (*here, "sinks", number), places)
             for path, message in edge_problems(topology.declared, table, sink):
                 yield topology.problem(message, *here, "sinks", number, "edges", *path)
+        for path, message in quality_problems(table.quality, keys):
+            yield topology.problem(message, *here, "quality", *path)
 
 
 def _check_columns(topology: Topology, table: TableDecl, here: Path) -> Iterator[Problem]:

@@ -2,26 +2,12 @@
 
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, Field, model_validator
 
-from changes.errors import Misconfigured
 from changes.position import LAST_GENERATION
 from changes.target import Edge
-from changes.tier import seconds
-
-
-def _duration(text: str) -> str:
-    try:
-        seconds(text)
-    except Misconfigured as error:
-        raise ValueError(str(error)) from error
-    return text
-
-
-Duration = Annotated[str, AfterValidator(_duration)]
-Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
-Names = list[Annotated[str, Field(min_length=1)]]
-
+from changes.topology.fields import STRICT, Duration, Name, Names
+from changes.topology.quality import QualityDecl, TargetsDecl
 
 CHUNK = "chunk"
 """The column that tells a row's chunks apart, counted from 0; part of their key."""
@@ -35,7 +21,7 @@ BUILT_IN, BUILT_IN_DIMS = "all-MiniLM-L6-v2", 384
 
 
 class Declared(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = STRICT
 
 
 class VersionDecl(Declared):
@@ -175,12 +161,14 @@ class TableDecl(Declared):
     enrich: dict[Name, Annotated[EmbedDecl | AnalysisDecl, Field(discriminator="kind")]] = {}
     ddl: Literal["lenient", "fail"] = "lenient"
     cascades: Literal["refuse", "emulate"] = "refuse"
+    quality: QualityDecl = QualityDecl()
 
 
 class File(Declared):
     versions: dict[Name, VersionDecl] = Field(min_length=1)
     tiers: dict[Name, TierDecl] = {}
     tables: list[TableDecl] = Field(min_length=1)
+    quality: TargetsDecl = TargetsDecl()
 
 
 def place_of(table: TableDecl, sink: SinkDecl) -> str:

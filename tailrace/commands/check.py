@@ -14,6 +14,7 @@ from rich.table import Table
 
 from audit.deep import Terms
 from audit.deep import check as deep_check
+from audit.html import page
 from audit.repair import Plan, planned, repair, verdict_behind
 from audit.report import LISTED, Report, Verdict
 from changes.topology import Topology
@@ -52,6 +53,12 @@ EXIT: Mapping[Verdict, int] = {"equal": OK, "different": INCONSISTENT, "undecide
 @click.option("--repair", "mend", is_flag=True, help="Have capture tell differing rows anew, and look at them again.")
 @click.option("--cap", type=click.IntRange(1), default=1000, show_default=True, help="The most rows to repair.")
 @click.option("--dry-run", is_flag=True, help="With --repair: only show what would be asked of capture.")
+@click.option(
+    "--html",
+    "page_to",
+    type=click.Path(path_type=Path, dir_okay=False, writable=True),
+    help="Also write the report to this file, as a page.",
+)
 @json_option
 def check(
     topics: Path,
@@ -65,6 +72,7 @@ def check(
     mend: bool,
     cap: int,
     dry_run: bool,
+    page_to: Path | None,
     as_json: bool,
 ) -> None:
     """Compare every store with MySQL, while writes go on: rows, and what was made of them.
@@ -79,6 +87,15 @@ def check(
         if table not in topology.tables:
             raise click.UsageError(f"table `{table}` is not declared in {topics}")
     known_sinks(topology, chosen, sinks)
+    if page_to is not None and not page_to.parent.is_dir():
+        raise click.UsageError(f"there is no folder {page_to.parent}")
+    personal = {name: declared.columns.personal for name, declared in topology.tables.items()}
+
+    def told(report: Report, plan: Plan | None = None, before: Report | None = None) -> None:
+        _print(report, as_json, plan, before)
+        if page_to is not None:
+            _write(page_to, page(report, personal, before=before))
+
     endpoints = endpoints_of(topology, chosen)
     terms = Terms(timeout=timeout, keep=max(cap, LISTED), memory=cache_folder(os.environ) / "audit")
     with flushing(KafkaUrl.parse(endpoints["kafka"]), chosen, sinks) if flush else nullcontext():
@@ -96,16 +113,16 @@ def check(
             )
         )
         if not mend:
-            _print(audited.report, as_json)
+            told(audited.report)
             raise SystemExit(EXIT[audited.report.verdict])
         different = sum(result.different for result in audited.report.results)
         plan = planned(audited.findings, topology.every_target(chosen), different=different, cap=cap)
         if dry_run or not plan.asked:
-            _print(audited.report, as_json, plan)
+            told(audited.report, plan)
             raise SystemExit(EXIT[audited.report.verdict])
         after = asyncio.run(repair(topology, chosen, endpoints, plan, sinks=sinks, terms=terms, tell=say))
         verdict = verdict_behind(audited.report, after, plan.left_out)
-        _print(msgspec.structs.replace(after, verdict=verdict), as_json, plan, audited.report)
+        told(msgspec.structs.replace(after, verdict=verdict), plan, audited.report)
         raise SystemExit(OK if verdict == "equal" else INCONSISTENT)
 
 
@@ -118,6 +135,13 @@ def checked(
 ) -> Report:
     """Compare, while writes go on; progress goes to standard error."""
     return asyncio.run(deep_check(topology, version, endpoints, terms=Terms(timeout=timeout), tell=say)).report
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise click.FileError(str(path), error.strerror or "") from error
 
 
 def _print(report: Report, as_json: bool, plan: Plan | None = None, before: Report | None = None) -> None:
