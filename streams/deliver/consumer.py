@@ -73,9 +73,11 @@ class LaneConsumer:
                 heartbeat_interval_ms=2_000,
                 max_poll_interval_ms=600_000,
                 fetch_wait_max_ms=500,
-                fetch_message_max_bytes=9 << 20,
-                fetch_max_bytes=16 << 20,
-                queued_max_messages_kbytes=32 << 10,
+                # What is fetched is compressed, by ten times and more where rows are alike: this bounds memory, not
+                # messages, of which one is always fetched whole.
+                fetch_message_max_bytes=512 << 10,
+                fetch_max_bytes=2 << 20,
+                queued_max_messages_kbytes=16 << 10,
             )
         )
 
