@@ -132,6 +132,8 @@ def topic_ids(url: KafkaUrl, topics: Sequence[str]) -> list[str]:
         return [str(found[topic].result(OPERATION_SECONDS).topic_id) for topic in topics]
     except KafkaException as error:
         raise classified(error.args[0], "asking for the ids of topics") from error
+    except TimeoutError as error:
+        raise Transient("Kafka does not tell the ids of topics in time") from error
 
 
 def read_topic(

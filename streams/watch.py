@@ -139,6 +139,8 @@ class GroupOffsets:
             return {(p.topic, p.partition): future.result(OPERATION_SECONDS).offset for p, future in found.items()}
         except KafkaException as error:
             raise classified(error.args[0], "asking where topics end") from error
+        except TimeoutError as error:
+            raise Transient("Kafka does not say in time where topics end") from error
 
     def of(self, lane: LaneId, ends: Offsets) -> Offsets:
         """Committed offsets of the lane's partitions that ``ends`` names; 0 for one without.
@@ -155,6 +157,8 @@ class GroupOffsets:
             if error.args[0].code() == KafkaError.GROUP_ID_NOT_FOUND:
                 return {(part.topic, part.partition): 0 for part in wanted}
             raise classified(error.args[0], f"asking how far `{lane.group}` is") from error
+        except TimeoutError as error:
+            raise Transient(f"Kafka does not say in time how far `{lane.group}` is") from error
         return {(part.topic, part.partition): max(0, part.offset) for part in result.topic_partitions}
 
 

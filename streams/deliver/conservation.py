@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from confluent_kafka import ConsumerGroupTopicPartitions, KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
 
+from changes.errors import Transient
 from changes.target import Target
 from changes.topology import Topology
 from streams.deliver.account import Account, Counts, Part
@@ -150,6 +151,8 @@ def _accounts(admin: AdminClient, lane: LaneId, topic: str, partitions: int) -> 
         if error.args[0].code() == KafkaError.GROUP_ID_NOT_FOUND:
             return {}
         raise classified(error.args[0], f"asking how far `{lane.group}` is") from error
+    except TimeoutError as error:
+        raise Transient(f"Kafka does not say in time how far `{lane.group}` is") from error
     found: dict[Part, Account] = {}
     for part in answer.topic_partitions:
         told = told_from(part.metadata)

@@ -88,9 +88,10 @@ class Auditor:
             with self._flushing(job):
                 asyncio.run(self._do(job, entry, publish))
             self._refused = ""
-        except Transient as error:
-            log.warning("the audit %s is undecided: %s", job.id, error)
-            publish(Outcome(undone(entry, time.monotonic() - began, self._sinks(job), str(error)), []))
+        except (Transient, TimeoutError) as error:
+            reason = str(error) or "a server did not answer in time"
+            log.warning("the audit %s is undecided: %s", job.id, reason)
+            publish(Outcome(undone(entry, time.monotonic() - began, self._sinks(job), reason), []))
         except Misconfigured as error:
             if str(error) != self._refused:
                 log.error("the audit %s cannot be done: %s", job.id, error)
