@@ -1,7 +1,6 @@
 """The agent's socket: HTTP for this user alone. What is asked and answered stands in `tailrace.agent.api`."""
 
 import asyncio
-import importlib
 import os
 import socket
 from collections.abc import Iterator, Sequence
@@ -19,6 +18,7 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
 from audit.entry import AuditDetail
+from audit.html import page
 from audit.incidents import Scope, Spot
 from audit.report import Class
 from changes.errors import Misconfigured, Transient
@@ -187,8 +187,7 @@ class Answers:
             target.table: personal[target.source]
             for target in self._agent.topology.derived_targets(self._agent.version)
         }
-        html = importlib.import_module("audit.html")  # read by this route alone
-        return HTMLResponse(html.page(detail.report, personal | made))
+        return HTMLResponse(page(detail.report, personal | made))
 
     async def _found(self, request: Request) -> AuditDetail:
         id_ = request.path_params["id"]
