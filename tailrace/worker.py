@@ -123,11 +123,11 @@ async def audit(topology: Topology, version: str, stop: threading.Event, reports
     agent = Agent(topology, version, endpoints_of(topology, version), reports, webhook=webhook)
     try:
         await agent.run(_ended_by(stop), partial(serve, path=reports.socket))
-    finally:
+    except Transient:
         agent.close()
-    if agent.busy:
-        logging.shutdown()
-        os._exit(0)  # an audit only reads, and nobody can break off its threads
+        raise
+    logging.shutdown()
+    os._exit(0)  # its threads only read; one that waits for a server, or audits, cannot be broken off
 
 
 def _ended_by(stop: threading.Event) -> asyncio.Event:

@@ -62,11 +62,6 @@ class Agent:
         self._conservation: list[api.Remainder] = []
         self._accounts_due = 0.0
 
-    @property
-    def busy(self) -> bool:
-        """Whether an audit is under way, which nobody can break off."""
-        return self._current is not None
-
     async def run(self, ended: asyncio.Event, serve: Callable[["Agent"], Awaitable[None]]) -> None:
         """Until ``ended`` is set; ``serve`` answers meanwhile. Raises `Transient` where Kafka cannot be reached at the
         start."""
