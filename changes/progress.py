@@ -9,7 +9,9 @@ import msgspec
 
 from changes.schema import TableSchema
 
-Internal = Literal["positions", "checkpoint", "schemas", "requests", "dlq", "dlq-state", "sums", "control", "delivered"]
+Internal = Literal[
+    "positions", "checkpoint", "schemas", "requests", "dlq", "dlq-state", "sums", "control", "delivered", "audits"
+]
 
 
 def internal_topic(version: str, name: Internal) -> str:

@@ -9,6 +9,7 @@ LAG_DAYS = 7.0
 LARGEST_RECORD = 8 << 20
 SUMS_LAG_MS = 600_000
 _LETTERS_MS = 30 * 86_400_000
+_AUDITS_MS = 30 * 86_400_000
 _SMALL = {"segment.bytes": str(16 << 20), "segment.ms": "600000", "min.cleanable.dirty.ratio": "0.1"}
 """Small segments that are cleaned soon: of topics that are read whole at every start."""
 
@@ -62,6 +63,16 @@ def topic_specs(topology: Topology, version: str) -> list[TopicSpec]:
         TopicSpec(internal_topic(version, "delivered"), 1, {"cleanup.policy": "compact", **_SMALL}),
         TopicSpec(
             internal_topic(version, "control"), 1, {"cleanup.policy": "delete", "retention.ms": "3600000", **_SMALL}
+        ),
+        TopicSpec(
+            internal_topic(version, "audits"),
+            1,
+            {
+                "cleanup.policy": "delete",
+                "retention.ms": str(_AUDITS_MS),
+                "retention.bytes": str(512 << 20),
+                "max.message.bytes": largest,
+            },
         ),
         # what was decided about a letter outlives it
         TopicSpec(

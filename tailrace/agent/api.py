@@ -24,15 +24,16 @@ from typing import Any, Literal
 
 import msgspec
 
-from audit.report import Class, Report, Verdict
+from audit.entry import Audit, AuditDetail, Why
+from audit.incidents import Depth
+from audit.report import Class, Verdict
+
+__all__ = ["Audit", "AuditDetail", "Depth", "Why"]
 
 Scalar = bool | int | float | str | None
 """A value as the envelope holds it."""
 
 StoreState = Literal["equal", "behind", "different", "unknown"]
-Depth = Literal["quick", "deep", "keys"]
-"""``keys``: only rows that were named, each by value on both sides."""
-Why = Literal["schedule", "asked", "repair", "replay"]
 
 
 class Capture(msgspec.Struct, frozen=True):
@@ -175,35 +176,6 @@ class Trend(msgspec.Struct, frozen=True):
 
     at_ms: list[int]
     lanes: dict[str, LaneTrend]
-
-
-class Audit(msgspec.Struct, frozen=True):
-    """One audit in the history. ``seconds``, ``verdict``, ``rows`` and what else only its end tells are ``None`` while
-    it waits or runs. ``rows`` are MySQL's, of all tables once for each sink. ``reason`` says why one could not be done.
-    """
-
-    id: str
-    depth: Depth
-    why: Why
-    began_ms: int
-    seconds: float | None = None
-    position: str | None = None
-    verdict: Verdict | None = None
-    rows: int | None = None
-    different: int | None = None
-    undecided: int | None = None
-    by_sink: dict[str, Verdict] = {}
-    reason: str = ""
-
-
-class AuditDetail(Audit, frozen=True):
-    """``report`` is as ``tailrace check --json`` prints it. Of a repair ``asked`` are the rows asked of capture, by
-    table (those that would be, of a dry run), and ``left_out`` the differences beyond its cap."""
-
-    report: Report | None = None
-    asked: dict[str, list[list[Scalar]]] | None = None
-    left_out: int | None = None
-    dry_run: bool = False
 
 
 class Side(msgspec.Struct, frozen=True):
