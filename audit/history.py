@@ -5,8 +5,8 @@ open. What was told to people about incidents stands among them.
 """
 
 import logging
+import threading
 from collections import deque
-from collections.abc import Iterable
 
 import msgspec
 from confluent_kafka import KafkaError, Message, Producer
@@ -28,8 +28,7 @@ _decode = msgspec.json.Decoder(Entry).decode
 
 
 class History:
-    """Reads what was kept when it is opened; whoever adds is its only writer. Blocking; for one thread at a time, but
-    for what only looks: `listed`, `incidents`."""
+    """`load` and `add` block, and so does `detail` where an audit is not at hand; any thread may ask."""
 
     def __init__(self, kafka: KafkaUrl, version: str) -> None:
         self._kafka, self._topic = kafka, internal_topic(version, "audits")
@@ -39,6 +38,7 @@ class History:
         self._listed: deque[tuple[Audit, int]] = deque(maxlen=REMEMBERED)
         self._whole: deque[AuditDetail] = deque(maxlen=WHOLE)
         self._closed: deque[Incident] = deque(maxlen=REMEMBERED)
+        self._adding = threading.Lock()
         self.open: list[Incident] = []
         self.told: set[tuple[str, str]] = set()
 
@@ -74,7 +74,8 @@ class History:
 
         self._producer.produce(self._topic, key=name.encode(), value=msgspec.json.encode(entry), on_delivery=delivered)
         self._producer.flush(OPERATION_SECONDS)
-        self._take(entry, offsets[0] if offsets else -1)
+        with self._adding:
+            self._take(entry, offsets[0] if offsets else -1)
 
     def listed(self, limit: int = REMEMBERED) -> list[Audit]:
         """The newest first."""
@@ -101,6 +102,6 @@ class History:
             None,
         )
 
-    def whole_ones(self) -> Iterable[AuditDetail]:
-        """Those at hand with their reports, the newest first."""
-        return list(self._whole)[::-1]
+    def at_hand(self) -> list[AuditDetail]:
+        """Those that are kept with their reports, the oldest first."""
+        return list(self._whole)

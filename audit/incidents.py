@@ -17,23 +17,28 @@ from changes.progress import KeyValue
 Depth = Literal["quick", "deep", "keys"]
 """``keys``: only rows that were named, each by value on both sides."""
 
-KEPT = 100
-"""Rows that an incident remembers."""
-
 Scope = tuple[str, str]
 """Sink and table."""
 
+KEPT = 100
+"""Rows that an incident remembers."""
+
 
 class Spot(msgspec.Struct, frozen=True):
-    """Where a row differs: its key, the target of its sink, and the place in it."""
+    """Where a row differs: its key, the target of its sink, and the place in it, ``None`` where only its key says."""
 
     key: dict[str, KeyValue]
     target: str
-    place: str
+    place: str | None = None
 
     @property
     def id(self) -> bytes:
-        return msgspec.json.encode([self.target, self.place, sorted(self.key.items())])
+        """The same row of the same target, wherever it lies."""
+        return msgspec.json.encode([self.target, sorted(self.key.items())])
+
+
+Looked = Mapping[Scope, Collection[bytes]]
+"""The `Spot.id` of the rows that an audit of ``keys`` looked at."""
 
 
 class Incident(msgspec.Struct, frozen=True):
@@ -93,15 +98,16 @@ def step(
     audit: str,
     depth: Depth,
     at_ms: int,
-    looked: Collection[bytes] = (),
+    looked: Looked | None = None,
     sampled: Collection[Scope] = (),
 ) -> Step:
-    """The incidents behind an audit. ``looked`` are the `Spot.id` of those that one of ``keys`` looked at; ``sampled``
-    the scopes of which a quick one saw a part."""
+    """The incidents behind an audit. ``looked`` is what one of ``keys`` looked at; of the ``sampled`` scopes a quick
+    one saw a part."""
     left = {(one.sink, one.table, one.class_): one for one in open_}
     opened: list[Incident] = []
     closed: list[Incident] = []
     for one in seen:
+        here = (looked or {}).get(one.scope, ())
         for class_, spots in one.found.items():
             before = left.get((one.sink, one.table, class_))
             if before is None:
@@ -125,11 +131,11 @@ def step(
                 opened.append(new)
                 left[one.sink, one.table, class_] = new
             else:
-                left[one.sink, one.table, class_] = _again(before, one, spots, audit, depth, at_ms, looked)
+                left[one.sink, one.table, class_] = _again(before, one, spots, audit, depth, at_ms, here)
         for name, before in list(left.items()):
             if name[:2] != one.scope or name[2] in one.found:
                 continue
-            after = _not_seen(before, one, depth, looked, sampled=one.scope in sampled)
+            after = _not_seen(before, one, depth, here, sampled=one.scope in sampled)
             if after is None:
                 del left[name]
                 closed.append(msgspec.structs.replace(before, closed_ms=at_ms, closed_by=audit))
@@ -148,6 +154,8 @@ def _again(
     looked: Collection[bytes],
 ) -> Incident:
     """``before``, seen once more."""
+    places = {spot.id: spot.place for spot in before.spots}
+    spots = [spot if spot.place is not None else Spot(spot.key, spot.target, places.get(spot.id)) for spot in spots]
     told = msgspec.structs.replace(before, last_ms=at_ms, last_by=audit, audits=before.audits + 1)
     if depth == "keys":
         there = {spot.id for spot in spots}

@@ -19,6 +19,8 @@ STOP_SECONDS = 20.0
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 5.0
 REFUSED = 78
 ROLES = ("capture", "enrich", "deliver")
+AUDIT = "audit"
+EVERY_ROLE = (*ROLES, AUDIT)
 
 
 @dataclass
@@ -134,7 +136,7 @@ class Pipeline:
 
 def _processes_of(topology: Topology, version: str, role: str, sinks: Sequence[str]) -> list[list[str]]:
     """The arguments of each process that a role needs."""
-    if role == "capture":
+    if role in {"capture", AUDIT}:
         return [[role]]
     if role == "enrich":
         return [[role]] if any(table.enrich for table in topology.declared.tables) else []

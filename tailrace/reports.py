@@ -19,6 +19,11 @@ class Reports:
     def __init__(self, folder: Path, version: str) -> None:
         self._folder = folder / "reports" / version
 
+    @property
+    def socket(self) -> Path:
+        """Where the version's agent answers, beside its report ``agent.json``."""
+        return self._folder / "agent.sock"
+
     def write(self, worker: str, report: Mapping[str, Any]) -> None:
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         path = self._folder / f"{worker}.json"

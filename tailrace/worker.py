@@ -1,4 +1,4 @@
-"""The processes of a version: ``python -m tailrace.worker capture|enrich|deliver VERSION``.
+"""The processes of a version: ``python -m tailrace.worker capture|enrich|deliver|audit VERSION``.
 
 Started and watched by `tailrace.pipeline`. A worker ends when it is told to (SIGTERM, SIGINT), and when whoever
 started it is gone: its standard input is a pipe that nobody writes to, and that closes with its parent.
@@ -113,6 +113,23 @@ async def _report_enrichment(reports: Reports, worker: "Enrich") -> None:
         await asyncio.sleep(1.0)
 
 
+async def audit(topology: Topology, version: str, stop: threading.Event, reports: Reports) -> None:
+    """The consistency agent of the version."""
+    from tailrace.agent.agent import Agent  # noqa: PLC0415  the web server is loaded by this process only
+    from tailrace.agent.server import serve  # noqa: PLC0415
+    from tailrace.agent.webhook import VARIABLE  # noqa: PLC0415
+
+    webhook = os.environ.get(topology.prefix(version) + VARIABLE, "")
+    agent = Agent(topology, version, endpoints_of(topology, version), reports, webhook=webhook)
+    try:
+        await agent.run(_ended_by(stop), partial(serve, path=reports.socket))
+    finally:
+        agent.close()
+    if agent.busy:
+        logging.shutdown()
+        os._exit(0)  # an audit only reads, and nobody can break off its threads
+
+
 def _ended_by(stop: threading.Event) -> asyncio.Event:
     """``stop`` as an event of the running loop."""
     ended, loop = asyncio.Event(), asyncio.get_running_loop()
@@ -126,7 +143,7 @@ def _ended_by(stop: threading.Event) -> asyncio.Event:
 
 
 def main(arguments: list[str]) -> int:
-    """``capture|enrich|deliver VERSION [SINK…]``."""
+    """``capture|enrich|deliver|audit VERSION [SINK…]``."""
     role, version, *sinks = arguments
     set_up(f"{version} {role}")
     stop = threading.Event()
@@ -139,7 +156,7 @@ def main(arguments: list[str]) -> int:
         if role == "capture":
             capture(topology, version, stop, reports)
         else:
-            work = enrich if role == "enrich" else partial(deliver, sinks=sinks)
+            work = {"enrich": enrich, "audit": audit}.get(role) or partial(deliver, sinks=sinks)
             asyncio.run(_until_ready(partial(work, topology, version, stop, reports), stop))
     except Misconfigured as error:
         log.error("%s", error)

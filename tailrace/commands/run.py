@@ -10,22 +10,22 @@ from tailrace.commands.common import known_sinks, one_version, say, topics_optio
 from tailrace.declared import read_topology
 from tailrace.endpoints import endpoints_of
 from tailrace.logs import set_up
-from tailrace.pipeline import ROLES, Pipeline
+from tailrace.pipeline import EVERY_ROLE, Pipeline
 
 
 @click.command()
 @topics_option
 @click.option("--version", "-V", "versions", multiple=True, help="Which versions; all that are declared if not given.")
-@click.option("--only", default=",".join(ROLES), show_default=True, help="Which processes, with commas between.")
+@click.option("--only", default=",".join(EVERY_ROLE), show_default=True, help="Which processes, with commas between.")
 @click.option("--sink", "sinks", multiple=True, help="Deliver to this sink only; may be given again.")
 def run(topics: Path, versions: tuple[str, ...], only: str, sinks: tuple[str, ...]) -> None:
-    """Run capture, enrichment and delivery; what dies is started again."""
+    """Run capture, enrichment, delivery and the consistency agent; what dies is started again."""
     set_up("tailrace")
     topology = read_topology(topics)
     roles = [role.strip() for role in only.split(",") if role.strip()]
-    unknown = set(roles) - set(ROLES)
+    unknown = set(roles) - set(EVERY_ROLE)
     if unknown or not roles:
-        raise click.UsageError(f"--only takes {', '.join(ROLES)}, not {', '.join(sorted(unknown)) or 'nothing'}")
+        raise click.UsageError(f"--only takes {', '.join(EVERY_ROLE)}, not {', '.join(sorted(unknown)) or 'nothing'}")
     chosen = [one_version(topology, version) for version in versions] or list(topology.versions)
     for version in chosen:
         known_sinks(topology, version, sinks)

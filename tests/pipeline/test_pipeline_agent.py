@@ -1,0 +1,292 @@
+"""The consistency agent on real servers: it finds a row that somebody spoilt, alarms, mends it when told to, and closes
+what it opened."""
+
+import json
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from busy import Busy
+from line import line
+
+from tailrace.example.traffic import Traffic
+from tailrace.pipeline import Pipeline
+from tailrace.places import home
+from tailrace.reports import Reports
+from tailrace.stack import Stack
+
+TOPICS = """
+versions:
+  future: {database: jobfirst_future, audit: {quick: 2s, deep: 1h}}
+tables:
+  - table: users
+    key: [id]
+    user: id
+    columns: {drop: [password_hash], personal: [email, phone]}
+    sinks:
+      - {sink: postgres, tier: realtime, personal: allow}
+  - table: tr_ledger
+    key: [id]
+    user: user_id
+    sinks:
+      - {sink: redis,    tier: realtime, place: "ledger:{id}", keep: mirror}
+      - {sink: postgres, tier: realtime}
+      - {sink: sqlite,   tier: local}
+"""
+OURS = range(900_001, 900_011)
+"""Rows of the ledger that the traffic leaves alone."""
+
+
+@dataclass
+class Hook:
+    """A server that takes alerts: it refuses the first, and then takes what comes."""
+
+    url: str = ""
+    alerts: list[dict[str, Any]] = field(default_factory=list)
+    refused: int = 0
+
+
+@pytest.fixture(scope="module")
+def hook() -> Iterator[Hook]:
+    taken = Hook()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:  # so the base class calls it
+            body = self.rfile.read(int(self.headers["content-length"]))
+            if not taken.refused:
+                taken.refused += 1
+                self.send_response(503)
+            else:
+                taken.alerts.append(json.loads(body))
+                self.send_response(204)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    taken.url = f"http://127.0.0.1:{server.server_port}/hook"
+    yield taken
+    server.shutdown()
+    server.server_close()
+
+
+@dataclass
+class Watched:
+    busy: Busy
+    servers: Stack
+    socket: Path
+    hook: Hook
+
+    def get(self, path: str, **params: str) -> Any:
+        return self._ask("GET", path, params=params).json()
+
+    def post(self, path: str, body: object, status: int = 202) -> Any:
+        answer = self._ask("POST", path, json=body)
+        assert answer.status_code == status, answer.text
+        return answer.json()
+
+    def _ask(self, verb: str, path: str, **more: Any) -> httpx.Response:
+        with httpx.Client(transport=httpx.HTTPTransport(uds=str(self.socket)), base_url="http://agent") as client:
+            return client.request(verb, path, timeout=30, **more)
+
+    def text(self, path: str) -> str:
+        return self._ask("GET", path).text
+
+    def store(self, sink: str) -> dict[str, Any]:
+        return next(one for one in self.get("/state")["stores"] if one["sink"] == sink)
+
+    def until(self, look: Callable[[], Any], seconds: float = 90.0) -> Any:
+        """What ``look`` gives, once it gives something."""
+        deadline = time.monotonic() + seconds
+        while True:
+            found = look()
+            if found:
+                return found
+            assert time.monotonic() < deadline, self.get("/state")
+            time.sleep(0.2)
+
+    def done(self, id_: str) -> dict[str, Any]:
+        """The audit, once it is over."""
+        return self.until(lambda: (found := self.get(f"/audits/{id_}"))["verdict"] and found)
+
+
+@pytest.fixture(scope="module")
+def watched(tmp_path_factory: pytest.TempPathFactory, hook: Hook) -> Iterator[Watched]:
+    folder = tmp_path_factory.mktemp("agent")
+    topics = folder / "topics.yaml"
+    topics.write_text(TOPICS)
+    servers = Stack(folder / "stack", environ={"HOME": str(Path.home())}, report=print)
+    servers.up()
+    try:
+        with (
+            pytest.MonkeyPatch.context() as patch,
+            line(servers.endpoints()["future"], folder, rows=200, topics=topics) as running,
+        ):
+            patch.setenv("FUTURE_ALERT_WEBHOOK", hook.url)
+            agent = Pipeline(
+                running.topology,
+                {"future": running.endpoints},
+                topics=topics,
+                roles=["audit"],
+                log_file=folder / "agent.log",
+            )
+            traffic = Traffic(running.endpoints["mysql"], rate=50, seed=3, ledger=True)
+            traffic.start()
+            agent.start()
+            try:
+                here = Watched(Busy(running, traffic), servers, Reports(home(), "future").socket, hook)
+                for number in OURS:
+                    here.busy.mysql("INSERT INTO tr_ledger VALUES (%s, 1, 'right', %s, NOW())", number, number % 5 + 1)
+                here.until(here.socket.exists)
+                yield here
+            finally:
+                agent.stop()
+                traffic.stop()
+    finally:
+        servers.down()
+        print((folder / "agent.log").read_text())
+
+
+def test_a_line_in_order_is_equal_in_every_store(watched: Watched) -> None:
+    def all_equal() -> bool:
+        return {one["state"] for one in watched.get("/state")["stores"]} == {"equal"}
+
+    watched.until(all_equal)
+    state = watched.get("/state")
+    assert state["incidents"] == []
+    assert [one["sink"] for one in state["stores"]] == ["postgres", "redis", "sqlite"]
+    assert {one["depth"] for one in state["next"]} == {"quick", "deep"}
+    assert state["capture"]["state"] == "running"
+    assert watched.socket.stat().st_mode & 0o777 == 0o600
+
+
+def spoil(watched: Watched, statement: str, *arguments: object) -> None:
+    watched.busy.postgres(statement, *arguments)
+
+
+def opened(watched: Watched, sink: str) -> dict[str, Any]:
+    return watched.until(lambda: next((one for one in watched.get("/state")["incidents"] if one["sink"] == sink), None))
+
+
+def test_a_missing_row_is_an_incident_until_it_is_repaired(watched: Watched) -> None:
+    spoil(watched, "DELETE FROM tailrace.tr_ledger WHERE id = $1", OURS[0])
+    incident = opened(watched, "postgres")
+    key = {"id": OURS[0]}
+    assert (incident["table"], incident["class"], incident["rows"], incident["keys"]) == (
+        "tr_ledger",
+        "missing",
+        1,
+        [key],
+    )
+    assert watched.store("postgres")["state"] == "different"
+    found = watched.get(f"/audits/{incident['opened_by']}")
+    assert (found["verdict"], found["depth"], found["by_sink"]["postgres"]) == ("different", "quick", "different")
+    (side,) = watched.get(f"/differences/{incident['opened_by']}", sink="postgres", table="tr_ledger")
+    assert (side["key"], side["mysql_has"], side["store_has"]) == (key, True, False)
+    order = {"audit": incident["opened_by"], "sink": "postgres", "table": "tr_ledger", "keys": [key]}
+    dry = watched.done(watched.post("/repairs", {**order, "dry_run": True})["id"])
+    assert (dry["asked"], dry["dry_run"], dry["verdict"]) == ({"tr_ledger": [[OURS[0]]]}, True, "different")
+    mended = watched.done(watched.post("/repairs", order)["id"])
+    assert (mended["why"], mended["verdict"], mended["asked"]) == ("repair", "equal", {"tr_ledger": [[OURS[0]]]})
+    assert watched.until(lambda: not watched.get("/state")["incidents"])
+    (closed,) = [one for one in watched.get("/incidents") if one["id"] == incident["id"]]
+    assert closed["closed_by"] == mended["id"]
+    watched.until(lambda: len(watched.hook.alerts) >= 2)
+    assert watched.hook.refused == 1
+    told = [(one["event"], one["incident"]["id"], one["version"]) for one in watched.hook.alerts]
+    assert told == [("opened", incident["id"], "future"), ("closed", incident["id"], "future")]
+    assert watched.store("postgres")["state"] == "equal"
+
+
+def test_what_only_values_show_is_found_by_a_deep_audit_and_closed_by_the_rows_next_change(watched: Watched) -> None:
+    spoil(watched, "UPDATE tailrace.tr_ledger SET payload = 'wrong' WHERE id = $1", OURS[1])
+    asked = watched.post("/audits", {"depth": "deep", "tables": ["tr_ledger"]})["id"]
+    assert watched.done(asked)["verdict"] == "different"
+    incident = opened(watched, "postgres")
+    assert (incident["class"], incident["depth"]) == ("altered", "deep")
+    (side,) = watched.get(f"/differences/{asked}", sink="postgres", table="tr_ledger")
+    assert {one["name"]: (one["mysql"], one["store"]) for one in side["columns"] if one["differs"]} == {
+        "payload": ("right", "wrong")
+    }
+    quicks = [one for one in watched.get("/audits") if one["depth"] == "quick"]
+    watched.until(lambda: [one for one in watched.get("/audits") if one["depth"] == "quick"] != quicks)
+    assert watched.get("/state")["incidents"], "a quick audit closed what it cannot see"
+    watched.busy.mysql("UPDATE tr_ledger SET n = n + 1 WHERE id = %s", OURS[1])
+    assert watched.until(lambda: not watched.get("/state")["incidents"])
+
+
+def test_personal_columns_are_masked(watched: Watched) -> None:
+    (row,) = watched.busy.postgres("SELECT id, email FROM tailrace.users ORDER BY id LIMIT 1")
+    spoil(watched, "UPDATE tailrace.users SET email = 'x@example.org', status = 'odd' WHERE id = $1", row["id"])
+    asked = watched.post("/audits", {"depth": "deep", "sinks": ["postgres"], "tables": ["users"]})["id"]
+    assert watched.done(asked)["different"] == 1
+    (side,) = watched.get(f"/differences/{asked}", sink="postgres", table="users")
+    columns = {one["name"]: one for one in side["columns"]}
+    assert columns["email"] == {"name": "email", "mysql": None, "store": None, "differs": True, "masked": True}
+    assert (columns["status"]["store"], columns["status"]["differs"]) == ("odd", True)
+    assert "password_hash" not in columns
+    order = {"audit": asked, "sink": "postgres", "table": "users"}
+    assert watched.done(watched.post("/repairs", order)["id"])["verdict"] == "equal"
+    assert watched.until(lambda: not watched.get("/state")["incidents"])
+
+
+def test_a_store_that_is_away_is_unknown_and_comes_back(watched: Watched) -> None:
+    watched.servers.stop_server("future.redis")
+    watched.until(lambda: watched.store("redis")["state"] == "unknown")
+    asked = watched.post("/audits", {"depth": "quick"})["id"]
+    found = watched.done(asked)
+    assert (found["verdict"], found["by_sink"]["redis"], found["by_sink"]["postgres"]) == (
+        "undecided",
+        "undecided",
+        "equal",
+    )
+    watched.servers.start_server("future.redis")
+    watched.until(lambda: watched.store("redis")["state"] == "equal")
+
+
+def test_what_was_found_is_remembered_by_an_agent_that_is_started_again(watched: Watched) -> None:
+    before = watched.get("/audits", limit="3")[-1]
+    incidents = [one["id"] for one in watched.get("/incidents")]
+    state = json.loads((watched.socket.parent / "agent.json").read_text())
+    assert state["state"] == "running"
+    os.kill(state["pid"], signal.SIGKILL)
+    watched.until(lambda: json.loads((watched.socket.parent / "agent.json").read_text())["pid"] != state["pid"])
+
+    def answers() -> Any:
+        try:
+            return watched.get("/state")
+        except httpx.TransportError:
+            return None
+
+    watched.until(answers)
+    assert watched.get(f"/audits/{before['id']}")["report"] is not None
+    assert [one["id"] for one in watched.get("/incidents")] == incidents
+
+
+def test_wrong_orders_are_refused_in_words(watched: Watched) -> None:
+    refused = watched.post("/audits", {"sinks": ["nowhere"]}, status=400)
+    assert refused == {"error": "there is no sink `nowhere`: there are postgres, redis, sqlite"}
+    assert "depth" in watched.post("/audits", {"depth": "half"}, status=400)["error"]
+    order = {"audit": "none", "sink": "postgres", "table": "users"}
+    assert watched.post("/repairs", order, status=404)["error"].startswith("there is no audit `none`")
+    assert watched.get("/audits/none")["error"].startswith("there is no audit")
+    assert watched.get("/letters") == []
+
+
+def test_metrics_and_trend(watched: Watched) -> None:
+    text = watched.text("/metrics")
+    assert 'tailrace_store_state{sink="postgres",state="equal",version="future"} 1.0' in text
+    assert 'tailrace_audits_total{depth="quick",verdict="equal",version="future"}' in text
+    trend = watched.get("/trend", since_ms="0")
+    lane = trend["lanes"]["postgres.realtime"]
+    assert len(lane["lag_s"]) == len(lane["waiting"]) == len(trend["at_ms"]) > 0
