@@ -210,7 +210,9 @@ class Agent:
             capture=pulse.capture,
             lanes=pulse.lanes,
             stores=[
-                store(sink, mine, self._checked.get(sink), open_, None if counts is None else counts[sink])
+                store(
+                    sink, pulse.capture, mine, self._checked.get(sink), open_, None if counts is None else counts[sink]
+                )
                 for sink, mine in lanes.items()
             ],
             running=self._auditor.running,

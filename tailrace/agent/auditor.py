@@ -221,8 +221,8 @@ def _asked(plan: Plan | None) -> dict[str, object]:
 
 
 def _what(job: Job) -> str:
-    if job.why == "repair":
-        return f"repair of {job.only}"
+    if job.why == "repair" and job.cap:
+        return f"repair of {job.only} in {', '.join(job.sinks)}"
     rows = f"{len(job.spots)} rows" if job.spots else ""
     tables = ", ".join(job.tables) if job.tables else "all tables"
     return f"{job.depth}: {rows or tables} in {', '.join(job.sinks) or 'all stores'}"

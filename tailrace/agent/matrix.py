@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from audit.entry import Audit
 from audit.incidents import Depth, Incident
 from audit.report import Report, Verdict
-from tailrace.agent.api import Lane, Store, StoreState
+from tailrace.agent.api import Capture, Lane, Store, StoreState
 
 LEEWAY = 2.0
 """Seconds beyond its objective for which a lane is not called behind: lanes are looked at no more often."""
@@ -43,12 +43,17 @@ def checked(audit: Audit, report: Report | None) -> dict[str, Checked]:
 
 
 def store(
-    sink: str, lanes: Sequence[Lane], last: Checked | None, open_: Iterable[Incident], letters: int | None
+    sink: str,
+    capture: Capture,
+    lanes: Sequence[Lane],
+    last: Checked | None,
+    open_: Iterable[Incident],
+    letters: int | None,
 ) -> Store:
     """``lanes`` are the sink's, at least one."""
     mine = [one for one in open_ if one.sink == sink]
     latest = max(lanes, key=_lateness)
-    state, reason = _state(lanes, last, mine)
+    state, reason = _state(capture, lanes, last, mine)
     return Store(
         sink=sink,
         state=state,
@@ -70,15 +75,18 @@ def _lateness(lane: Lane) -> float:
     return float("inf") if lane.lag_s is None else lane.lag_s * 1000 / lane.objective_ms
 
 
-def _state(lanes: Sequence[Lane], last: Checked | None, open_: Sequence[Incident]) -> tuple[StoreState, str]:
+def _state(
+    capture: Capture, lanes: Sequence[Lane], last: Checked | None, open_: Sequence[Incident]
+) -> tuple[StoreState, str]:
     if open_:
         rows = sum(one.rows for one in open_)
         return "different", f"{rows} rows differ in {', '.join(sorted({one.table for one in open_}))}"
-    if unknown := next(filter(None, map(_unknown, lanes)), ""):
+    chain: list[Capture | Lane] = [capture, *lanes]
+    if unknown := next(filter(None, map(_unknown, chain)), ""):
         return "unknown", unknown
-    for lane in lanes:
-        if lane.lag_s is not None and lane.lag_s > lane.objective_ms / 1000 + LEEWAY:
-            return "behind", f"the lane {lane.tier} is {lane.lag_s:.0f} s behind"
+    objective = min(lane.objective_ms for lane in lanes) / 1000
+    if late := next(filter(None, (_late(one, objective) for one in chain)), ""):
+        return "behind", late
     if last is None:
         return "unknown", "it was not audited yet"
     if last.verdict == "undecided":
@@ -86,8 +94,18 @@ def _state(lanes: Sequence[Lane], last: Checked | None, open_: Sequence[Incident
     return "equal", ""  # what it found different has closed since
 
 
-def _unknown(lane: Lane) -> str:
-    """Why nobody knows how a lane stands, "" where it is known."""
-    if lane.state != "running":
-        return lane.reason or f"the lane {lane.tier} is {lane.state}"
-    return f"nobody knows how far the lane {lane.tier} is" if lane.lag_s is None else ""
+def _who(one: Capture | Lane) -> str:
+    return "capture" if isinstance(one, Capture) else f"the lane {one.tier}"
+
+
+def _unknown(one: Capture | Lane) -> str:
+    """Why nobody knows how it stands, "" where it is known."""
+    if one.state != "running":
+        return one.reason or f"{_who(one)} is {one.state}"
+    return f"nobody knows how far {_who(one)} is" if one.lag_s is None else ""
+
+
+def _late(one: Capture | Lane, objective: float) -> str:
+    """How late it is, "" where it is not; capture is to be as quick as the quickest lane behind it, ``objective``."""
+    allowed = (one.objective_ms / 1000 if isinstance(one, Lane) else objective) + LEEWAY
+    return f"{_who(one)} is {one.lag_s:.0f} s behind" if one.lag_s is not None and one.lag_s > allowed else ""

@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
+
 from audit.schedule import Pace
 from changes.errors import Misconfigured, Transient
 from changes.progress import Offsets, SnapshotState
@@ -55,6 +57,7 @@ class Pulse:
         self._known = {lane: _Known() for lane in self._lanes}
         self._committed: int | None = None
         self._asked_at = 0.0
+        self._caught_up_at: float | None = None
         self._points: deque[tuple[int, list[Point]]] = deque(maxlen=KEPT)
         self.at_ms = 0
         self.capture = Capture(None, None, "unknown")
@@ -77,8 +80,13 @@ class Pulse:
         last = self._tail.last
         self.capturing = not away and last is not None and now - last.at_ms / 1000 <= STALE_SECONDS
         self.fills = dict(self._tail.snapshots)
-        self.capture = Capture(**capture_of(last, self.fills, reports, None if away else self._caught_up(now)))
-        lanes, points = [], []
+        told = Capture(**capture_of(last, self.fills, reports, None if away else self._caught_up(now)))
+        if told.lag_s == 0:
+            self._caught_up_at = now
+        lag = None if told.lag_s is None else _lag(told.lag_s, self._caught_up_at, now)
+        self.capture = msgspec.structs.replace(told, lag_s=lag)
+        lanes: list[Lane] = []
+        points: list[Point] = []
         for lane in self._lanes:
             known = self._known[lane]
             waiting = None if away or last is None else self._waiting(lane, known, now)
@@ -154,8 +162,8 @@ class Pulse:
 
 
 def _lag(by_newest: float | None, idle_at: float | None, now: float) -> float | None:
-    """A lane is no further behind than the age of what it applied last, nor than the time since it had nothing to do:
-    the first alone would be the length of a night's rest for the first change of the morning."""
+    """Nobody is further behind than the age of what was done last, nor than the time since there was nothing to do: the
+    first alone would be the length of a night's rest for the first change of the morning."""
     since = None if idle_at is None else round(now - idle_at, 3)
     return min((lag for lag in (by_newest, since) if lag is not None), default=None)
 

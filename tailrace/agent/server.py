@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import msgspec
 import uvicorn
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -56,7 +57,14 @@ async def serve(agent: Agent, path: Path) -> None:
     """Answer at ``path`` until cancelled. Raises `Transient` where another agent answers there already,
     `Misconfigured` where no socket can be at such a path."""
     config = uvicorn.Config(
-        application(agent), loop="none", lifespan="off", access_log=False, log_config=None, ws="none", http="h11"
+        application(agent),
+        loop="none",
+        http="h11",
+        ws="none",
+        lifespan="off",
+        access_log=False,
+        log_config=None,
+        log_level="warning",
     )
     server = _Server(config)
     with _listening(path) as listener:
@@ -116,7 +124,13 @@ def application(agent: Agent) -> Starlette:
         Route("/letters/discard", answers.discard, methods=["POST"]),
         Route("/metrics", answers.metrics),
     ]
-    return Starlette(routes=routes, exception_handlers=dict.fromkeys(REFUSALS, _refused))
+    return Starlette(routes=routes, exception_handlers={**dict.fromkeys(REFUSALS, _refused), HTTPException: _unserved})
+
+
+async def _unserved(_: Request, error: Exception) -> Response:
+    """No such route, or not by this verb."""
+    status = error.status_code if isinstance(error, HTTPException) else 500
+    return _json(api.Refusal(str(error)), status)
 
 
 async def _refused(_: Request, error: Exception) -> Response:
@@ -145,8 +159,10 @@ class Answers:
 
     async def audits(self, request: Request) -> Response:
         limit = _number(request, "limit", LISTED)
-        pending = [job.audit for job in reversed(self._agent.pending)]
-        return _json([*pending, *self._agent.history.listed(limit)][:limit])
+        listed = self._agent.history.listed(limit)
+        there = {audit.id for audit in listed}
+        pending = [job.audit for job in reversed(self._agent.pending) if job.id not in there]
+        return _json([*pending, *listed][:limit])
 
     async def audit(self, request: Request) -> Response:
         order = await _order(request, api.AuditOrder)
@@ -161,13 +177,13 @@ class Answers:
 
     async def _found(self, request: Request) -> AuditDetail:
         id_ = request.path_params["id"]
+        found = await asyncio.to_thread(self._agent.history.detail, id_)
+        if found is not None:
+            return found
         for job in self._agent.pending:
             if job.id == id_:
                 return AuditDetail(job.id, job.depth, job.why, job.audit.began_ms, dry_run=job.dry_run)
-        found = await asyncio.to_thread(self._agent.history.detail, id_)
-        if found is None:
-            raise NotFound(f"there is no audit `{id_}`, or it is no longer kept")
-        return found
+        raise NotFound(f"there is no audit `{id_}`, or it is no longer kept")
 
     async def incidents(self, request: Request) -> Response:
         found = self._agent.history.incidents(_number(request, "limit", LISTED))
@@ -205,6 +221,8 @@ class Answers:
         order = await _order(request, api.RepairOrder)
         if order.cap < 1:
             raise BadOrder("`cap` is at least 1")
+        if order.keys == []:
+            raise BadOrder("`keys` names no row: leave it out for all that differ")
         if any(job.why == "repair" for job in self._agent.pending):
             raise Conflict("a repair is under way")
         detail = await asyncio.to_thread(self._agent.history.detail, order.audit)

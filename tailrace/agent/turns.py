@@ -103,11 +103,12 @@ class Turns:
             spots = tuple(((one.sink, one.table), spot) for one in again for spot in one.spots)
             if spots:
                 self.ask(Job("keys", "schedule", spots=spots))
-        if job.why == "repair" and job.depth == "keys" and not job.dry_run:
+        if job.why == "repair" and job.cap and not job.dry_run:
             mine = [one for one in open_ if (one.sink, one.table) == (job.sinks[0], job.only) and not one.whole]
             if mine:  # there were more than an incident remembers: only a whole look can close it
                 depth: Depth = "quick" if all(one.depth == "quick" for one in mine) else "deep"
-                self.ask(Job(depth, "repair", tables=(self._sources[job.only],), sinks=job.sinks))
+                source = self._sources[job.only]
+                self.ask(Job(depth, "repair", tables=(source,), sinks=job.sinks, flush=job.flush))
 
     def coming(self, now: float) -> list[Next]:
         return [
