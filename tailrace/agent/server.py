@@ -1,6 +1,7 @@
 """The agent's socket: HTTP for this user alone. What is asked and answered stands in `tailrace.agent.api`."""
 
 import asyncio
+import importlib
 import os
 import socket
 from collections.abc import Iterator, Sequence
@@ -14,7 +15,7 @@ import uvicorn
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
 from audit.entry import AuditDetail
@@ -115,6 +116,7 @@ def application(agent: Agent) -> Starlette:
         Route("/trend", answers.trend),
         Route("/audits", answers.audits),
         Route("/audits", answers.audit, methods=["POST"]),
+        Route("/audits/{id}.html", answers.page),
         Route("/audits/{id}", answers.detail),
         Route("/differences/{id}", answers.differences),
         Route("/repairs", answers.repair, methods=["POST"]),
@@ -174,6 +176,19 @@ class Answers:
 
     async def detail(self, request: Request) -> Response:
         return _json(await self._found(request))
+
+    async def page(self, request: Request) -> Response:
+        detail = await self._found(request)
+        if detail.report is None:
+            raise NotFound(f"the audit `{detail.id}` has no report")
+        declared = self._agent.topology.tables
+        personal = {name: table.columns.personal for name, table in declared.items()}
+        made = {
+            target.table: personal[target.source]
+            for target in self._agent.topology.derived_targets(self._agent.version)
+        }
+        html = importlib.import_module("audit.html")  # read by this route alone
+        return HTMLResponse(html.page(detail.report, personal | made))
 
     async def _found(self, request: Request) -> AuditDetail:
         id_ = request.path_params["id"]
