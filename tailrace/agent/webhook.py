@@ -17,6 +17,7 @@ import msgspec
 from tailrace.agent.api import Incident
 
 log = logging.getLogger(__name__)
+logging.getLogger("httpx").setLevel(logging.WARNING)  # it would write every address that is posted to into the log
 
 VARIABLE = "ALERT_WEBHOOK"
 """Behind the version's prefix."""

@@ -91,6 +91,7 @@ async def test_what_is_refused_is_sent_again() -> None:
 
 
 async def test_what_is_never_taken_is_left_and_the_next_one_goes(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
     closed = alert_of("closed", "future", 6, INCIDENT)
     with server(*[404] * ATTEMPTS, 204) as (url, came):
         assert await outcomes(url, OPENED, closed) == [("opened", False), ("closed", True)]

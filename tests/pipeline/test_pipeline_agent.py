@@ -161,6 +161,7 @@ def test_a_line_in_order_is_equal_in_every_store(watched: Watched) -> None:
         return {one["state"] for one in watched.get("/state")["stores"]} == {"equal"}
 
     watched.until(all_equal)
+    watched.until(lambda: [one for one in watched.get("/audits") if one["depth"] == "deep" and one["verdict"]])
     state = watched.get("/state")
     assert state["incidents"] == []
     assert [one["sink"] for one in state["stores"]] == ["postgres", "redis", "sqlite"]
