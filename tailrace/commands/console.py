@@ -20,6 +20,7 @@ from tailrace.console.watching import Watching
 from tailrace.declared import read_topology
 from tailrace.logs import set_up
 from tailrace.places import home
+from tailrace.reports import Reports
 
 PORT = 8400
 
@@ -47,7 +48,7 @@ def console(topics: Path, host: str, port: int, write: bool) -> None:
     say(f"console: http://{name}:{listening.getsockname()[1]}/ ({'changes are allowed' if write else 'read-only'})")
     if token is not None:
         say(f"token for changes: {token}")
-    sockets = {version: home() / "reports" / version / "agent.sock" for version in topology.versions}
+    sockets = {version: Reports(home(), version).socket for version in topology.versions}
     asyncio.run(_serve(sockets, topology.sinks, token, listening))
 
 

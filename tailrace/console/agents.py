@@ -49,7 +49,7 @@ class Agents:
             raise Transient(_told(answer))
         try:
             return msgspec.json.decode(answer.body, type=State)
-        except msgspec.ValidationError as error:
+        except msgspec.DecodeError as error:
             raise Transient(f"the agent's answer is not understood: {error}") from error
 
     async def metrics(self, version: str) -> str:

@@ -1,7 +1,8 @@
 """What the page's matrix says, of what the agents said: version × store. Pure.
 
 Two rules stand above everything that an agent says. A store of which nothing is known is *unknown*, with the reason,
-whatever was known before. And *equal* is only shown where an audit of that store said so.
+whatever was known before. And *equal* is only shown where an audit has looked at that store and could decide: it found
+nothing, or what it found has been seen equal since.
 """
 
 from collections.abc import Mapping, Sequence
@@ -109,7 +110,7 @@ def cell_of(sink: str, store: Store | None, silence: str) -> Cell:
     state, reason = store.state, store.reason
     if silence:
         state, reason = "unknown", silence
-    elif state == "equal" and (store.verdict != "equal" or store.checked_at_ms is None):
+    elif state == "equal" and (store.verdict in {None, "undecided"} or store.checked_at_ms is None):
         state, reason = "unknown", "no audit has found it equal yet"
     return Cell(
         sink=sink,

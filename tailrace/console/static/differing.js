@@ -14,29 +14,36 @@ const CLASSES = {
   resurrected: "deleted in MySQL, and back in the store",
   "impossible position": "stored under a position that no change explains",
 };
+const BESIDE = new Set(["stale", "wrong generation", "old mapping", "impossible position"]);
 
-// `found`: {audit, groups: [{sink, table, different, rows | null, error}]} or null.
-export function differing({ version, found, write, silence, now_ms }) {
+// `found`: {audit, groups: [{audit, sink, table, different, rows | null, error}]} or null; its `audit` is null where the
+// groups are those of the open incidents. A row that differs in what stands beside its values (its position, its
+// mapping) is known to be mended once no open incident tells of its kind.
+export function differing({ version, state, found, write, silence, now_ms }) {
   const title = h("h2", { id: "differing-title" }, "Rows that differ");
   if (silence) return [title, h("p", { class: "empty" }, `Not known: ${silence}.`)];
   if (!found) return [title, h("p", { class: "empty" }, "None that an audit knows of. Choose an audit below to see what it found.")];
-  const { audit, groups } = found;
+  const { audit, groups, error } = found;
   return [
     title,
-    h("p", { class: "about" }, `Found in ${version} by the ${audit.depth} audit ${audit.id}, `, when(audit.began_ms, now_ms), "; shown as they are now. ",
-      h("button", { type: "button", class: "link", "data-act": "forget-audit" }, "Close")),
-    groups.length ? groups.map((group) => group_of(group, audit, write)) : h("p", { class: "empty" }, audit.report === null ? "The audit has no report yet." : "This audit found nothing different."),
+    h("p", { class: "about" }, audit === null ? `What the open incidents of ${version} tell of, as the rows are now.` : [
+      audit ? [`What the ${audit.depth} audit ${audit.id} of ${version} found, `, when(audit.began_ms, now_ms), "; the rows are shown as they are now. "] : null,
+      h("button", { type: "button", class: "link", "data-act": "forget-audit" }, "Close")]),
+    error ? h("p", { class: "warn" }, error) : null,
+    audit && !error && !groups.length ? h("p", { class: "empty" }, audit.report ? "It found nothing different." : "It has no report yet.") : null,
+    groups.map((group) => group_of(group, write, state?.incidents ?? [])),
   ];
 }
 
-function group_of(group, audit, write) {
-  const name = `${group.sink}|${group.table}`;
-  const still = group.rows?.filter(differs) ?? [];
-  return h("article", { class: "group", "data-key": `${audit.id}|${name}`, "data-sink": group.sink, "data-table": group.table },
+function group_of(group, write, incidents) {
+  const name = `${group.audit}|${group.sink}|${group.table}`;
+  const open = new Set(incidents.filter((one) => one.sink === group.sink && one.table === group.table).map((one) => one.class));
+  const still = group.rows?.filter((row) => differs(row, open)) ?? [];
+  return h("article", { class: "group", "data-key": name },
     h("header", {}, h("h3", {}, `${group.table} in ${group.sink}`), h("span", { class: "about" }, tally(group, still)),
-      write && still.length ? h("button", { type: "button", class: "strong", "data-act": "repair", "data-audit": audit.id, "data-sink": group.sink, "data-table": group.table }, "Repair these…") : null),
+      write && still.length ? h("button", { type: "button", class: "strong", "data-act": "repair", "data-audit": group.audit, "data-sink": group.sink, "data-table": group.table }, "Repair these…") : null),
     group.error ? h("p", { class: "warn" }, group.error) : null,
-    group.rows ? group.rows.map((row) => row_of(row, name, write)) : group.error ? null : h("p", { class: "empty" }, "Reading both sides…"));
+    group.rows ? group.rows.map((row) => row_of(row, name, write, differs(row, open))) : group.error ? null : h("p", { class: "empty" }, "Reading both sides…"));
 }
 
 function tally(group, still) {
@@ -45,14 +52,14 @@ function tally(group, still) {
   return still.length === group.rows.length ? listed : `${listed}, ${count(group.rows.length - still.length)} equal by now`;
 }
 
-export function differs(row) {
-  return row.mysql_has !== row.store_has || row.columns.some((column) => column.differs) || !["altered", "missing", "extra", "resurrected"].includes(row.class);
+function differs(row, open) {
+  return row.mysql_has !== row.store_has || row.columns.some((column) => column.differs) || (BESIDE.has(row.class) && open.has(row.class));
 }
 
-function row_of(row, name, write) {
+function row_of(row, name, write, still) {
   const different = row.columns.filter((column) => column.differs);
   const alike = row.columns.filter((column) => !column.differs);
-  const now_equal = !differs(row);
+  const now_equal = !still;
   const label = key_text(row.key);
   const key = JSON.stringify(row.key);
   const box = write && !now_equal ? h("input", { type: "checkbox", checked: true, "data-row": key, "aria-label": `Repair ${label}` }) : null;

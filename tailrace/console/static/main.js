@@ -20,7 +20,7 @@ const page = {
   frame: null, heard: 0, // when it came, by this page's clock
   chosen: { version: "", sink: "" }, // what the lower parts are about; no sink: all
   audits: AUDITS,
-  audit: "", closed_audit: "", // which audit's rows are shown, and which the reader closed
+  audit: "", // whose rows are shown; those of open incidents where it is none
   orders: [],
   of: {}, // by version: {audits, incidents, letters, letters_error, found, trend, …, and what they were fetched for}
 };
@@ -108,40 +108,43 @@ async function follow_trend(version, own) {
   if (found) own.trend = added(own.trend, found);
 }
 
-// Which audit's rows are shown: the one that was chosen, else the last that saw an incident that is open.
-function shown_audit(version) {
-  if (page.audit) return page.audit;
-  const open = page.frame?.states[version]?.incidents ?? [];
-  const of_sink = open.filter((one) => !page.chosen.sink || one.sink === page.chosen.sink);
-  const last = of_sink.reduce((best, one) => (best && best.last_ms >= one.last_ms ? best : one), null)?.last_by ?? "";
-  return last === page.closed_audit ? "" : last;
-}
-
+// The rows that are shown: those of the audit that was chosen, else those that open incidents tell of.
 async function follow_found(version, own, state, hint) {
-  const id = shown_audit(version);
-  const wanted = JSON.stringify([id, page.chosen.sink, hint]);
+  const { sink } = page.chosen;
+  const wanted = JSON.stringify([page.audit, sink, hint]);
   if (wanted === own.for_found) return;
   own.for_found = wanted;
-  if (!id) {
-    own.found = null;
-    return;
-  }
-  const { found: audit, error } = await asked(version, `audits/${encodeURIComponent(id)}`);
-  if (!audit) {
-    own.found = { audit: { id, depth: "", began_ms: page.frame.at_ms, report: null }, groups: [{ sink: "", table: "", different: 0, rows: null, error }] };
-    return;
-  }
-  const results = (audit.report?.results ?? []).filter((one) => one.different > 0 && (!page.chosen.sink || one.sink === page.chosen.sink));
-  const before = own.found?.audit.id === id ? own.found.groups : [];
-  const groups = results.map(({ sink, table, different }) => ({ sink, table, different, error: "", rows: before.find((one) => one.sink === sink && one.table === table)?.rows ?? null }));
-  own.found = { audit, groups };
+  const { audit, groups, error } = page.audit ? await of_audit(version, page.audit, sink) : of_incidents(state.incidents, sink);
+  for (const group of groups) group.rows = own.found?.groups.find((one) => same_group(one, group))?.rows ?? null;
+  own.found = audit === null && !groups.length ? null : { audit, groups, error };
   render();
   await Promise.all(groups.map(async (group) => {
     const query = new URLSearchParams({ sink: group.sink, table: group.table });
-    const { found: listed, error: why } = await asked(version, `differences/${encodeURIComponent(id)}?${query}`);
-    Object.assign(group, { rows: listed ?? group.rows, error: why ?? "" });
+    const { found, error: why } = await asked(version, `differences/${encodeURIComponent(group.audit)}?${query}`);
+    Object.assign(group, { rows: found?.filter((row) => !group.classes || group.classes.has(row.class)) ?? group.rows, error: why ?? "" });
     render();
   }));
+}
+
+const same_group = (one, other) => one.audit === other.audit && one.sink === other.sink && one.table === other.table;
+
+async function of_audit(version, id, sink) {
+  const { found: audit, error } = await asked(version, `audits/${encodeURIComponent(id)}`);
+  const results = (audit?.report?.results ?? []).filter((one) => one.different > 0 && (!sink || one.sink === sink));
+  const groups = results.map(({ sink, table, different }) => ({ audit: id, sink, table, different, classes: null, rows: null, error: "" }));
+  return { audit: audit ?? 0, groups, error };
+}
+
+function of_incidents(incidents, sink) {
+  const groups = [];
+  for (const one of incidents.filter((incident) => !sink || incident.sink === sink)) {
+    const fresh = { audit: one.last_by, sink: one.sink, table: one.table, different: 0, classes: new Set(), rows: null, error: "" };
+    const group = groups.find((known) => same_group(known, fresh)) ?? fresh;
+    if (group === fresh) groups.push(fresh);
+    group.different += one.rows;
+    group.classes.add(one.class);
+  }
+  return { audit: null, groups, error: "" };
 }
 
 async function follow_order(order) {
@@ -170,9 +173,9 @@ function render() {
   part("matrix", matrix({ ...now, chosen: page.chosen }));
   part("versions", choice(now.rows));
   part("work", work({ running: running(now.states), orders: page.orders, now_ms: now.now_ms }));
-  part("differing", differing({ ...common, found: shown_audit(version) ? own.found : null }));
+  part("differing", differing({ ...common, found: own.found }));
   part("incidents", incidents({ ...common, closed: own.incidents }));
-  part("audits", audits({ ...common, list: own.audits?.slice(0, page.audits), more: own.audits?.length > page.audits, next: state?.next, chosen: shown_audit(version) }));
+  part("audits", audits({ ...common, list: own.audits?.slice(0, page.audits), more: own.audits?.length > page.audits, next: state?.next, chosen: page.audit }));
   part("lanes", lanes(common));
   part("letters", letters({ ...common, list: own.letters, error: own.letters_error }));
   part("conservation", conservation(common));
@@ -202,21 +205,18 @@ const acts = {
   pick({ version, sink }) {
     const same = page.chosen.version === version && page.chosen.sink === sink;
     page.chosen = { version, sink: same ? "" : sink };
-    page.audit = page.closed_audit = "";
+    page.audit = "";
   },
   version({ version }) {
     page.chosen = { version, sink: "" };
-    page.audit = page.closed_audit = "";
+    page.audit = "";
   },
   "every-sink"() { page.chosen.sink = ""; },
   "show-audit"({ id }) {
     page.audit = id;
     document.getElementById("differing").focus();
   },
-  "forget-audit"() {
-    page.audit = "";
-    page.closed_audit = shown_audit(page.chosen.version);
-  },
+  "forget-audit"() { page.audit = ""; },
   "forget-order"({ id }) { page.orders = page.orders.filter((order) => order.id !== id); },
   older() { page.audits += 3 * AUDITS; },
   async audit({ depth }) {
@@ -227,11 +227,11 @@ const acts = {
   },
   async repair({ audit, sink, table }) {
     const { version } = page.chosen;
-    const group = [...document.querySelectorAll("article.group")].find((one) => one.dataset.sink === sink && one.dataset.table === table);
+    const group = document.querySelector(`article.group[data-key="${CSS.escape(`${audit}|${sink}|${table}`)}"]`);
     const keys = [...group.querySelectorAll("input[data-row]:checked")].map((box) => JSON.parse(box.dataset.row));
     if (!keys.length) return;
-    const known = kept(version).found.groups.find((one) => one.sink === sink && one.table === table);
-    const beyond = known.different - known.rows.length;
+    const known = kept(version).found.groups.find((one) => same_group(one, { audit, sink, table }));
+    const beyond = Math.max(0, known.different - keys.length);
     const what = `Repair of ${rows(keys.length)} of ${table} in ${sink}`;
     await order(version, what, {
       title: `Repair ${rows(keys.length)} of ${table} in ${sink}, ${version}?`,

@@ -1,7 +1,7 @@
 // The answer, and the matrix of version × store.
 
 import { h } from "./dom.js";
-import { ago, count, rows, span, state_of, when } from "./words.js";
+import { ago, count, span, state_of, when } from "./words.js";
 
 export function answer({ headline, now_ms }) {
   const rests = headline.state === "equal" && headline.checked_at_ms !== null
@@ -36,7 +36,6 @@ function silent(row, now_ms) {
 
 function store_cell(row, cell, chosen, now_ms) {
   const picked = chosen.version === row.version && chosen.sink === cell.sink;
-  const word = cell.state === "different" && cell.different ? `${rows(cell.different)} ${cell.different === 1 ? "differs" : "differ"}` : cell.state;
   const extra = [
     cell.open_incidents ? `${count(cell.open_incidents)} open ${cell.open_incidents === 1 ? "incident" : "incidents"}` : null,
     cell.undecided ? `${count(cell.undecided)} undecided` : null,
@@ -45,7 +44,7 @@ function store_cell(row, cell, chosen, now_ms) {
   return h("td", { role: "cell", class: `cell ${cell.state}` },
     h("button", { type: "button", "data-act": "pick", "data-version": row.version, "data-sink": cell.sink, "aria-pressed": picked ? "true" : "false" },
       h("span", { class: "sink" }, cell.sink),
-      state_of(cell.state, word),
+      state_of(cell.state),
       h("span", { class: cell.late ? "figure late" : "figure" }, lag(cell)),
       h("span", { class: "figure" }, checked(cell, now_ms)),
       extra.map((text) => h("span", { class: "figure more" }, text)),
@@ -59,5 +58,5 @@ function lag(cell) {
 
 function checked(cell, now_ms) {
   if (cell.checked_at_ms === null) return "never audited";
-  return [`${cell.depth} `, when(cell.checked_at_ms, now_ms), cell.state === cell.verdict ? "" : `: ${cell.verdict}`];
+  return [`${cell.depth} `, when(cell.checked_at_ms, now_ms), cell.state === cell.verdict ? "" : `: ${cell.verdict}`, cell.state === "equal" && cell.verdict === "different" ? ", mended since" : ""];
 }
