@@ -77,6 +77,7 @@ async def _serve(sockets: dict[str, Path], sinks: tuple[str, ...], token: str | 
         server_header=False,
         proxy_headers=False,
         ws="none",
+        http="h11",
         timeout_graceful_shutdown=5,
     )
     await _Server(config, watching).serve([listening])

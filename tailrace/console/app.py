@@ -17,8 +17,10 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import msgspec
+from httpx import codes
 from starlette.applications import Starlette
 from starlette.datastructures import MutableHeaders
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response, StreamingResponse
 from starlette.routing import Mount, Route
@@ -76,7 +78,8 @@ def application(agents: Agents, watching: Watching, token: str | None) -> Starle
         *(Route(f"/api/{{version}}/{path}", console.change, methods=["POST"], name=path) for path in CHANGES),
         Mount("/static", StaticFiles(directory=STATIC)),
     ]
-    app = Starlette(routes=routes, lifespan=running, exception_handlers={Transient: _away})
+    handlers = {Transient: _away, HTTPException: _in_words, msgspec.DecodeError: _misunderstood}
+    app = Starlette(routes=routes, lifespan=running, exception_handlers=handlers)
     app.add_middleware(_Guarded, token=token)
     return app
 
@@ -121,34 +124,32 @@ class _Console:
 
     async def differences(self, request: Request) -> Response:
         answer = await self._answer(request, f"/differences/{_id(request)}", ("sink", "table"))
-        if isinstance(answer, Response) or answer.status != 200:
-            return answer if isinstance(answer, Response) else _passed(answer)
+        if answer.status != codes.OK:
+            return _passed(answer)
         rows = masked(msgspec.json.decode(answer.body, type=list[SideBySide]))
         return Response(msgspec.json.encode(rows), media_type="application/json")
 
     async def change(self, request: Request) -> Response:
         path = request.url.path.split("/", 3)[3]
         if int(request.headers.get("content-length", LARGEST_BODY + 1)) > LARGEST_BODY:
-            return _refused(Refused(413, f"more than {LARGEST_BODY >> 20} MB, or of no told length"))
-        body = await request.body()
+            raise HTTPException(413, f"the request has more than {LARGEST_BODY >> 20} MB, or does not say its length")
         try:
-            order = msgspec.json.decode(body, type=CHANGES[path])
-        except msgspec.MsgspecError as error:
-            return _refused(Refused(400, str(error)))
+            order = msgspec.json.decode(await request.body(), type=CHANGES[path])
+        except msgspec.DecodeError as error:
+            raise HTTPException(400, str(error)) from error
         return await self._asked(request, f"/{path}", body=msgspec.json.encode(order))
 
     async def _asked(
         self, request: Request, path: str, names: tuple[str, ...] = (), body: bytes | None = None
     ) -> Response:
-        answer = await self._answer(request, path, names, body)
-        return answer if isinstance(answer, Response) else _passed(answer)
+        return _passed(await self._answer(request, path, names, body))
 
     async def _answer(
         self, request: Request, path: str, names: tuple[str, ...] = (), body: bytes | None = None
-    ) -> Answer | Response:
+    ) -> Answer:
         version = request.path_params["version"]
         if version not in self._agents.versions:
-            return _refused(Refused(404, f"there is no version `{version}`"))
+            raise HTTPException(404, f"there is no version `{version}`")
         parameters = {name: request.query_params[name] for name in names if name in request.query_params}
         return await self._agents.ask(version, path, parameters, body)
 
@@ -193,3 +194,12 @@ def _refused(refused: Refused) -> Response:
 
 async def _away(_: Request, error: Exception) -> Response:
     return _refused(Refused(503, str(error)))
+
+
+async def _misunderstood(_: Request, error: Exception) -> Response:
+    return _refused(Refused(502, f"the agent's answer is not understood: {error}"))
+
+
+async def _in_words(_: Request, error: Exception) -> Response:
+    status, reason = (error.status_code, error.detail) if isinstance(error, HTTPException) else (500, "")
+    return _refused(Refused(status, reason))

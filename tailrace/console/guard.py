@@ -15,6 +15,9 @@ TOKEN_HEADER = "x-tailrace-token"  # noqa: S105 - the header's name
 
 SAFE_METHODS = frozenset({"GET", "HEAD"})
 
+ELSEWHERE = frozenset({"cross-site", "same-site"})
+"""What browsers say in ``Sec-Fetch-Site`` of a request that another site, or another port of this machine, makes."""
+
 PAGE_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -62,6 +65,8 @@ def refusal(method: str, headers: Mapping[str, str], token: str | None) -> Refus
     if not is_loopback(host_of(host)):
         return Refused(421, "the console answers to a loopback address only")
     if origin is not None and origin != f"http://{host}":
+        return Refused(403, "the request comes from another page")
+    if headers.get("sec-fetch-site") in ELSEWHERE and headers.get("sec-fetch-mode") != "navigate":
         return Refused(403, "the request comes from another page")
     return None if method in SAFE_METHODS else _change_refusal(headers, token)
 

@@ -134,6 +134,12 @@ async def test_values_that_an_agent_forgot_to_mask_do_not_leave_the_console(sock
     assert found["columns"] == [{"name": "email", "mysql": None, "store": None, "differs": True, "masked": True}]
 
 
+async def test_rows_that_are_not_understood_are_not_shown(socket: Path) -> None:
+    async with answering(socket, http(b'[{"class": "odd"}]')), served(socket) as client:
+        found = await client.get("/api/future/differences/a1")
+    assert (found.status_code, found.json()["error"][:38]) == (502, "the agent's answer is not understood: ")
+
+
 async def test_a_report_runs_nothing(socket: Path) -> None:
     async with answering(socket, http(b"<p>")) as asked, served(socket) as client:
         found = await client.get("/api/future/audits/a1.html")

@@ -84,3 +84,11 @@ def test_read_only_means_that_no_token_helps(method: str) -> None:
 
 def test_a_form_of_another_page_cannot_pass_for_a_change() -> None:
     assert status("POST", {**CHANGE, "content-type": "application/x-www-form-urlencoded"}) == 415
+
+
+def test_another_page_cannot_have_stores_read_but_may_link_here() -> None:
+    for site in ("cross-site", "same-site"):
+        assert status("GET", {"host": "localhost", "sec-fetch-site": site, "sec-fetch-mode": "no-cors"}) == 403
+        assert status("GET", {"host": "localhost", "sec-fetch-site": site, "sec-fetch-mode": "navigate"}) is None
+    for site in ("same-origin", "none"):
+        assert status("GET", {"host": "localhost", "sec-fetch-site": site, "sec-fetch-mode": "cors"}) is None

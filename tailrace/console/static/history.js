@@ -13,7 +13,7 @@ export function work({ running, orders, now_ms }) {
 }
 
 function progress(what, run, now_ms) {
-  return h("div", { class: "order", "data-key": run.id }, state_of("running", what),
+  return h("div", { class: "order", "data-key": run.id }, told(state_of("running", what)),
     h("progress", { max: run.of || 1, value: run.of ? run.done : null, "aria-label": what }),
     h("span", {}, `${count(run.done)} of ${count(run.of)} tables, begun `, when(run.began_ms, now_ms)));
 }
@@ -22,21 +22,26 @@ function order_line(order, run, now_ms) {
   const { detail } = order;
   if (order.error) return closing(order, state_of("unknown", `${order.what}: ${order.error}`));
   if (!ended(detail)) {
-    return run ? progress(order.what, run, now_ms) : h("div", { class: "order", "data-key": order.id }, state_of("running", order.what), "waits for its turn");
+    return run ? progress(order.what, run, now_ms) : h("div", { class: "order", "data-key": order.id }, told(state_of("running", order.what)), "waits for its turn");
   }
   const asked = detail.asked ? Object.values(detail.asked).reduce((sum, keys) => sum + keys.length, 0) : null;
-  const told = [
+  const figures = [
     asked === null ? null : `${rows(asked)} asked of capture`,
     detail.left_out ? `${rows(detail.left_out)} left out` : null,
     detail.rows === null ? null : `${rows(detail.rows)} compared`,
     detail.different ? `${rows(detail.different)} still differ` : null,
     detail.seconds === null ? null : span(detail.seconds), detail.reason || null,
   ].filter(Boolean);
-  return closing(order, state_of(detail.verdict ?? "unknown", `${order.what}: ${detail.verdict ?? "not done"}`), told.join(", "));
+  return closing(order, state_of(detail.verdict ?? "unknown", `${order.what}: ${detail.verdict ?? "not done"}`), figures.join(", "));
 }
 
 function closing(order, ...parts) {
-  return h("div", { class: "order", "data-key": order.id }, parts, h("button", { type: "button", class: "link", "data-act": "forget-order", "data-id": order.id }, "Close"));
+  return h("div", { class: "order", "data-key": order.id }, told(parts), h("button", { type: "button", class: "link", "data-act": "forget-order", "data-id": order.id }, "Close"));
+}
+
+// Said aloud by a screen reader when it changes; what counts every second is not.
+function told(...parts) {
+  return h("span", { class: "told", role: "status" }, parts);
 }
 
 export function ended(audit) {

@@ -7,7 +7,7 @@ export function answer({ headline, now_ms }) {
   const rests = headline.state === "equal" && headline.checked_at_ms !== null
     ? h("small", {}, `The oldest audit that this rests on is of ${ago(headline.checked_at_ms, now_ms)}.`) : null;
   return h("div", { class: `answer ${headline.state}` },
-    state_of(headline.state, ""), h("div", {}, h("h2", {}, headline.title), h("p", {}, headline.text, " ", rests)));
+    state_of(headline.state, ""), h("div", {}, h("div", { role: "status" }, h("h2", {}, headline.title), h("p", {}, headline.text)), rests));
 }
 
 export function matrix({ rows: versions, chosen, now_ms }) {
