@@ -133,7 +133,7 @@ def headline_of(rows: Sequence[Row]) -> Headline:
     """The whole in one answer: as bad as the worst store; nothing at all is not equal."""
     found = [(row.version, cell) for row in rows for cell in row.cells]
     counts: dict[StoreState, int] = {state: sum(cell.state == state for _, cell in found) for state in WORST_FIRST}
-    worst = next((state for state in WORST_FIRST if counts[state]), "unknown")
+    worst: StoreState = next((state for state in WORST_FIRST if counts[state]), "unknown")
     parts = []
     for state in WORST_FIRST:
         if counts[state]:

@@ -7,10 +7,12 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import asyncpg
 import pytest
 from busy import Busy
 from line import line
@@ -83,6 +85,11 @@ class Looked:
     agent: Pipeline
     topics: Path
     console: Console
+
+    def postgres(self, statement: str, *arguments: object) -> list[asyncpg.Record]:
+        """In a thread of its own, for this one is the browser's."""
+        with ThreadPoolExecutor(1) as aside:
+            return aside.submit(self.busy.postgres, statement, *arguments).result()
 
     def agent_pid(self) -> int:
         return self.agent.pids()["future.audit"]
@@ -171,10 +178,8 @@ def test_a_store_that_is_stopped_turns_and_comes_back(looked: Looked, browser: "
 
 def test_a_tampered_row_is_listed_with_both_values_and_mended(looked: Looked, browser: "playwright.Browser") -> None:
     looked.busy.line.settle()
-    (row,) = looked.busy.postgres("SELECT id, status, email FROM tailrace.users ORDER BY id LIMIT 1")
-    looked.busy.postgres(
-        "UPDATE tailrace.users SET status = 'spoilt', email = 'x@spoilt.example' WHERE id = $1", row["id"]
-    )
+    (row,) = looked.postgres("SELECT id, status, email FROM tailrace.users ORDER BY id LIMIT 1")
+    looked.postgres("UPDATE tailrace.users SET status = 'spoilt', email = 'x@spoilt.example' WHERE id = $1", row["id"])
     with opened(browser, looked.console.url) as page:
         page.get_by_role("button", name="Audit now, deep…").click()
         confirm(page, "Audit every store of future?", "not the token")
@@ -202,7 +207,7 @@ def test_a_tampered_row_is_listed_with_both_values_and_mended(looked: Looked, br
         seen(page.locator("#answer"), "Everything is equal")
         seen(page.locator("#differing"), "None that an audit knows of")
         seen(page.locator("#audits tbody tr").first, "repair")
-    assert looked.busy.postgres("SELECT id, status, email FROM tailrace.users WHERE id = $1", row["id"]) == [row]
+    assert looked.postgres("SELECT id, status, email FROM tailrace.users WHERE id = $1", row["id"]) == [row]
 
 
 def test_an_agent_that_hangs_is_unknown_and_never_green(looked: Looked, browser: "playwright.Browser") -> None:
