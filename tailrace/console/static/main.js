@@ -63,9 +63,9 @@ async function asked(version, path) {
   try {
     const response = await fetch(`/api/${encodeURIComponent(version)}/${path}`);
     const found = await response.json();
-    return response.ok ? { found } : { error: found.error ?? `status ${response.status}` };
+    return response.ok ? { found } : { error: found.error ?? `status ${response.status}`, status: response.status };
   } catch {
-    return { error: "the console does not answer" };
+    return { error: "the console does not answer", status: 0 };
   }
 }
 
@@ -149,9 +149,9 @@ function of_incidents(incidents, sink) {
 
 async function follow_order(order) {
   if (order.error || ended(order.detail)) return;
-  const { found, error } = await asked(order.version, `audits/${encodeURIComponent(order.id)}`);
+  const { found, error, status } = await asked(order.version, `audits/${encodeURIComponent(order.id)}`);
   if (found) order.detail = found;
-  else if (!error.includes("answer")) order.error = error; // silence passes; the rest is an end
+  else if (status === 404) order.error = error; // silence passes; what is forgotten does not
 }
 
 // --- showing
@@ -229,7 +229,10 @@ const acts = {
     const { version } = page.chosen;
     const group = document.querySelector(`article.group[data-key="${CSS.escape(`${audit}|${sink}|${table}`)}"]`);
     const keys = [...group.querySelectorAll("input[data-row]:checked")].map((box) => JSON.parse(box.dataset.row));
-    if (!keys.length) return;
+    if (!keys.length) {
+      group.querySelector("input[data-row]")?.focus();
+      return;
+    }
     const known = kept(version).found.groups.find((one) => same_group(one, { audit, sink, table }));
     const beyond = Math.max(0, known.different - keys.length);
     const what = `Repair of ${rows(keys.length)} of ${table} in ${sink}`;

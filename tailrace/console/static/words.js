@@ -23,8 +23,8 @@ export function span(seconds) {
 
 export function ago(at_ms, now_ms) {
   if (at_ms === null || at_ms === undefined) return "never";
-  const seconds = Math.max(0, (now_ms - at_ms) / 1000);
-  return seconds < 1 ? "now" : `${span(Math.floor(seconds))} ago`;
+  const seconds = Math.max(0, Math.floor((now_ms - at_ms) / 1000));
+  return seconds < 1 ? "now" : `${seconds < 10 ? `${seconds} s` : span(seconds)} ago`;
 }
 
 export function when(at_ms, now_ms) {
