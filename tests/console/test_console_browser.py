@@ -22,6 +22,7 @@ from tailrace.pipeline import Pipeline
 from tailrace.stack import Stack
 
 playwright = pytest.importorskip("playwright.sync_api")
+pytestmark = pytest.mark.timeout(900)
 
 TOPICS = """
 versions:
