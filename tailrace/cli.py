@@ -9,6 +9,7 @@ from tailrace.commands.bench import bench
 from tailrace.commands.check import check
 from tailrace.commands.common import BAD_CONFIGURATION, FAILURE
 from tailrace.commands.conservation import conservation
+from tailrace.commands.console import console
 from tailrace.commands.demo import demo
 from tailrace.commands.dlq import dlq
 from tailrace.commands.epoch import epoch
@@ -42,6 +43,7 @@ for command in (
     run,
     wait,
     status,
+    console,
     tap,
     trace,
     check,
