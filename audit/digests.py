@@ -271,7 +271,7 @@ def names_of(values: Sequence[Value]) -> bytes:
 def names_of_all(columns: Sequence[Sequence[Value]]) -> list[bytes]:
     """`names_of` for many keys, given by column."""
     if len(columns) == 1 and set(map(type, columns[0])) == {int}:
-        return [b"[%d]" % value for value in columns[0]]  # type: ignore[str-bytes-safe]
+        return [f"[{value!r}]".encode() for value in columns[0]]
     return list(map(names_of, zip(*columns, strict=True)))
 
 

@@ -59,8 +59,8 @@ class Page:
         fields = [self._fields[name] for name in sorted(names, key=str.encode)]
         texts = [some for some in fields if not some or isinstance(some[0], str)]
         if len(texts) == len(fields):
-            return list(map(str.encode, map("".join, zip(*texts, strict=True))))  # type: ignore[arg-type]
-        in_bytes = [some if isinstance(some[0], bytes) else map(str.encode, some) for some in fields]  # type: ignore[arg-type]
+            return list(map(str.encode, map("".join, zip(*texts, strict=True))))
+        in_bytes = [some if isinstance(some[0], bytes) else map(str.encode, some) for some in fields]
         return list(map(b"".join, zip(*in_bytes, strict=True)))
 
     def hashes(self, names: Iterable[str]) -> list[int]:

@@ -155,7 +155,7 @@ class PostgresSink:
                 # Whoever compares rows may take its time between two of them.
                 await connection.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
                 async for fields in connection.cursor(text, *arguments, prefetch=_PAGE):
-                    yield stored(fields)
+                    yield stored(tuple(fields))
 
     async def sums(self, target: Target, schema: TableSchema, upto: int) -> StoredSums:
         table = table_of(target, schema)
