@@ -1,12 +1,12 @@
 """Expected rows against stored rows: pure.
 
-The first look compares digests, both sides in the order of their identities. Whatever differs, or changed meanwhile,
-is looked at again as whole rows; only that second look names a difference.
+The first look compares digests. Whatever differs, or changed meanwhile, is looked at again as whole rows; only that
+second look names a difference.
 """
 
 import base64
 import struct
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from audit.report import Class
@@ -24,42 +24,16 @@ NEVER = b""
 """The digest of what no stored row can agree with."""
 
 
+def digests(
+    values: Iterable[int], whole: Iterable[int], mapping: Iterable[int], generation: Iterable[int]
+) -> list[bytes]:
+    """`digest` for many rows."""
+    return list(map(_DIGEST.pack, values, whole, mapping, generation))
+
+
 def digest(values: int, whole: int, mapping: int, generation: int = 0) -> bytes:
     """What a stored row must agree in: hash of the target's columns, hash of the whole row, mapping, generation."""
     return _DIGEST.pack(values, whole, mapping, generation)
-
-
-def suspects(
-    wanted: Iterable[tuple[Identity, bytes]],
-    held: Iterable[tuple[Identity, bytes, int]],
-    *,
-    newest: int,
-    cache: bool,
-    agree: Callable[[], None] = lambda: None,
-) -> Iterator[Identity]:
-    """The identities in which the sides differ, both given in ascending order without repeats.
-
-    ``held`` also tells each row's position: one beyond ``newest`` is suspect whatever the row holds. ``cache``: a row
-    that is not there is no suspect. ``agree`` is called for every row in which the sides agree.
-    """
-    right = iter(held)
-    have = next(right, None)
-    for identity, expected in wanted:
-        while have is not None and have[0] < identity:
-            yield have[0]
-            have = next(right, None)
-        if have is None or have[0] != identity:
-            if not cache:
-                yield identity
-            continue
-        if have[1] != expected or have[2] > newest:
-            yield identity
-        else:
-            agree()
-        have = next(right, None)
-    while have is not None:
-        yield have[0]
-        have = next(right, None)
 
 
 @dataclass(frozen=True)

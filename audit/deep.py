@@ -10,8 +10,13 @@ from functools import partial
 from pathlib import Path
 from typing import Literal
 
+import msgspec
+import xxhash
+
 from audit.counts import Counts
+from audit.course import FORMAT, path_of
 from audit.derived import DerivedTruth
+from audit.digests import Digests
 from audit.explain import explain, result_of
 from audit.kept import Kept
 from audit.ledger import Ledger
@@ -47,19 +52,22 @@ class Terms:
     ``timeout``: the longest wait for capture and for each lane, in seconds; one that was not there in time is not
     waited for again. ``rounds``: how often what will not hold still is looked at again. ``keep``: how many differences
     of each target are remembered for a repair. ``memory``: the folder in which quick audits remember what they have
-    read of enriched topics; ``None`` for none, then each reads them from the beginning.
+    read of enriched topics, and deep ones how far they are; ``None`` for none, then each reads all from the beginning.
+    ``share``: that of MySQL's time which a deep audit may take, above 0 and up to 1, for each table that is read at the
+    same time: `AT_ONCE` at most.
     """
 
     timeout: float = 60.0
     rounds: int = 8
     keep: int = 1000
     memory: Path | None = None
+    share: float = 1.0
 
 
 PATIENT = Terms()
 
 
-_AT_ONCE = 3
+AT_ONCE = 3
 """Tables that are looked at side by side: most of a look is waiting for lanes."""
 
 
@@ -105,7 +113,7 @@ async def check(
     kafka, mysql = KafkaUrl.parse(endpoints["kafka"]), MysqlUrl.parse(endpoints["mysql"])
     late: dict[str, str] = {}
     async with AsyncExitStack() as stack:
-        idle = [Marks(kafka, version) for _ in range(_AT_ONCE)]
+        idle = [Marks(kafka, version) for _ in range(AT_ONCE)]
         marks = idle[0]
         for one in idle:
             stack.callback(one.close)
@@ -192,7 +200,11 @@ class _Audit:
         async with AsyncExitStack() as stack:
             follower = Follower(self.kafka, self.version, self.topology.topic(self.version, target.source))
             stack.callback(follower.close)
-            truth = self._truth([side.target for side in sides], stack)
+            targets = [side.target for side in sides]
+            truth = self._truth(targets, stack)
+            unready = await asyncio.to_thread(self._unready, target.source)
+            whole = not unready and keys is None and self.counts is None
+            identity = await asyncio.to_thread(self._identity, targets) if whole else ""
             look = Look(
                 opening,
                 self.marks,
@@ -203,9 +215,11 @@ class _Audit:
                 timeout=terms.timeout,
                 keep=terms.keep,
                 tell=self.tell,
+                share=terms.share,
+                digests=Digests(self._course_of(targets) if whole else None),
+                identity=identity,
             )
             stack.callback(look.digests.close)
-            unready = await asyncio.to_thread(self._unready, target.source)
             if not unready:
                 if keys is not None:
                     look.ask(keys)
@@ -218,6 +232,7 @@ class _Audit:
                 else:
                     await look.everything()
                     await look.again(terms.rounds)
+                    look.digests.finish()
             else:
                 for side in sides:
                     side.give_up(unready, late=False)
@@ -270,6 +285,23 @@ class _Audit:
         sinks = "-".join(dict.fromkeys(target.sink for target in targets))
         folder = self.terms.memory
         return None if folder is None else folder / self.version / f"{plan.published_as}.{sinks}.sqlite"
+
+    def _identity(self, targets: Sequence[Target]) -> str:
+        """What is audited: these targets of this table, as they are declared, and the topic that they are filled
+        from."""
+        declared = self.topology.tables[targets[0].source]
+        (id_,) = topic_ids(self.kafka, [self.topology.topic_of(targets[0])])
+        told = [[target.sink, target.name, target.mapping] for target in targets]
+        parts = [FORMAT, self.version, targets[0].table, declared.key, sorted(declared.columns.drop), told, id_]
+        return xxhash.xxh3_128_hexdigest(msgspec.json.encode(parts))
+
+    def _course_of(self, targets: Sequence[Target]) -> Path | None:
+        """Where the course of an audit of these targets is kept. What was made of rows is read from its topic at the
+        beginning, and that is not gone on with."""
+        if self.terms.memory is None or targets[0].of is not None:
+            return None
+        sinks = "-".join(dict.fromkeys(target.sink for target in targets))
+        return path_of(self.terms.memory, self.version, f"{targets[0].table}.{sinks}")
 
     def _schema(self, table: str, fingerprint: str) -> TableSchema:
         if not self.schemas.knows(table, fingerprint):

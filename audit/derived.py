@@ -14,15 +14,15 @@ import msgspec
 import xxhash
 
 from audit.compare import NEVER, Expected, LastSaid, digest, plain
-from audit.digests import names_of, to_bytes
+from audit.digests import Want, names_of, to_bytes
 from audit.expected import place_by_key, place_of, placing_columns, values_hash
 from audit.made import Made, Said
 from audit.report import Class
 from audit.sources import Keyed, Marking, Recorded, Recording
-from audit.truth import Behind, Lacking, Want
+from audit.truth import Behind, Columns, Lacking
 from changes.canonical import Value
 from changes.envelope import Headers, decode_key, headers_from
-from changes.key import Key, key_of
+from changes.key import Key, key_of, keys_of
 from changes.progress import Offsets
 from changes.schema import TableSchema
 from changes.target import Target
@@ -109,12 +109,19 @@ class DerivedTruth:
     def see(self, schema: TableSchema) -> None:
         self._source = schema
 
-    def take(self, row: Mapping[str, Value]) -> Iterable[Want]:
-        key = key_of(self.source, row)
-        self._rows.append((key.canonical, names_of(key.values), self.basis(row)))
+    def take(self, columns: Columns) -> Iterable[Want]:
+        names, key = [column.name for column in self.source.columns], keys_of(self.source)
+        for values in zip(*columns, strict=True):
+            row = dict(zip(names, values, strict=True))
+            made_of = key(row)
+            self._rows.append((made_of.canonical, names_of(made_of.values), self.basis(row)))
         if len(self._rows) >= _BATCH:
             self._flush()
         return ()
+
+    def forget(self) -> None:
+        self._rows = []
+        self._made.forget_rows()
 
     def _flush(self) -> None:
         self._made.read(self._rows)

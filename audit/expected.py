@@ -2,10 +2,12 @@
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import repeat
 
-from audit.compare import Expected, digest
-from audit.digests import names_of, to_bytes
+from audit.compare import Expected, digests
+from audit.digests import Want, names_of_all, to_bytes
 from changes.canonical import Value, compiled
+from changes.canonical_pages import Writer
 from changes.errors import Rejected
 from changes.key import Key, key_of
 from changes.progress import KeyValue
@@ -24,24 +26,37 @@ class Maker:
         self.targets = targets
         self.whole = compiled(schema.columns)
         self._hashes = [values_hash(target, schema) for target in targets]
+        self._received = [received(target, schema) for target in targets]
+        self._writer = Writer(schema.columns)
         self._mappings = [target.mapping for target in targets]  # hashes a declaration: once, not for each row
 
     def key(self, row: Mapping[str, Value]) -> Key:
         return key_of(self.schema, row)
 
-    def wanted(self, row: Mapping[str, Value]) -> Iterator[tuple[int, bytes, bytes, bytes, bytes]]:
-        """The row as `Digests.want` takes it, for each target."""
-        key, whole = self.key(row), self.whole(row)
-        names = names_of(key.values)
-        plans = zip(self.targets, self._hashes, self._mappings, strict=True)
-        for number, (target, values_of, mapping) in enumerate(plans):
-            values = whole if values_of is None else values_of(row)
-            yield number, key.canonical, to_bytes(place_of(target, row)), digest(values, whole, mapping), names
+    def wanted(self, columns: Sequence[Sequence[Value]]) -> Iterator[Want]:
+        """Rows as `Digests.want` takes them, for each target; ``columns`` are the values of each column of the
+        schema."""
+        named = {column.name: values for column, values in zip(self.schema.columns, columns, strict=True)}
+        page = self._writer.page(columns)
+        keys, whole = page.rows(self.schema.key), page.hashes(named)
+        names = names_of_all([named[name] for name in self.schema.key])
+        for number, (target, received, mapping) in enumerate(
+            zip(self.targets, self._received, self._mappings, strict=True)
+        ):
+            values = whole if received is None else page.hashes(received)
+            signs = digests(values, whole, repeat(mapping), repeat(0))
+            yield from zip(repeat(number), keys, places_of(target, named, len(keys)), signs, names)
 
     def expected(self, number: int, row: Mapping[str, Value]) -> Expected:
         values_of, whole = self._hashes[number], self.whole(row)
         values = whole if values_of is None else values_of(row)
         return Expected(place_of(self.targets[number], row), row, values, whole)
+
+
+def received(target: Target, schema: TableSchema) -> list[str] | None:
+    """The columns that a target receives; ``None`` where it receives all."""
+    columns = target.columns(schema)
+    return None if columns == schema.columns else [column.name for column in columns]
 
 
 def values_hash(target: Target, schema: TableSchema) -> Callable[[Mapping[str, Value]], int] | None:
@@ -56,6 +71,15 @@ def place_of(target: Target, row: Mapping[str, Value]) -> str:
         return SPECS[target.sink].place_of(target, row)
     except Rejected:
         return ""
+
+
+def places_of(target: Target, columns: Mapping[str, Sequence[Value]], rows: int) -> list[bytes]:
+    """`place_of` for many rows, given by column."""
+    names = sorted(placing_columns([target]))
+    if not names:
+        return [to_bytes(place_of(target, {}))] * rows
+    placing = zip(*(columns[name] for name in names), strict=True)
+    return [to_bytes(place_of(target, dict(zip(names, values, strict=True)))) for values in placing]
 
 
 def place_by_key(target: Target, values: Sequence[KeyValue]) -> str:

@@ -14,17 +14,18 @@ as whole rows, by the same three steps; a key is done as soon as one of its look
 """
 
 import asyncio
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
-from audit.compare import NEVER, Expected, judge, plain, suspects
-from audit.compare import digest as digest_of
-from audit.digests import Again, Digests, names_of, to_bytes
+from audit.compare import Expected, judge, plain
+from audit.digests import Again, Digests
 from audit.expected import place_by_key
+from audit.first import TURN, First
+from audit.pace import Lateness, Pace
 from audit.side import Finding, Side, Where
 from audit.sources import Following, Marking, Opening, Viewed
-from audit.truth import Behind, Lacking, Truth, Want
-from changes.canonical import Value, compiled
+from audit.steps import Steps
+from audit.truth import Behind, Truth
+from changes.canonical import Value
 from changes.errors import Rejected, Transient
 from changes.key import Key, key_of
 from changes.record import StoredRow
@@ -33,12 +34,14 @@ from streams.marks import Mark
 
 PORTION = 1000
 """Keys that are read again at once: few, so that few of them change meanwhile."""
-_BATCH = 1000
-_TELL_EVERY = 2.0
 
 
 class Look:
-    """One table's audit. ``keep`` bounds the findings that are remembered of each target; all are counted."""
+    """One table's audit. ``keep`` bounds the findings that are remembered of each target; all are counted.
+
+    ``share`` is that of MySQL's time which the first look may take. ``digests`` may hold what an audit of ``identity``
+    had read when it was killed. ``turn`` is for how many seconds a view of MySQL is kept.
+    """
 
     def __init__(
         self,
@@ -52,25 +55,43 @@ class Look:
         timeout: float,
         keep: int,
         tell: Callable[[str], None],
+        share: float = 1.0,
+        digests: Digests | None = None,
+        identity: str = "",
+        turn: float = TURN,
     ) -> None:
-        self._opening, self._marks, self._follower = opening, marks, follower
+        self._opening, self._follower = opening, follower
         self._table, self.sides, self._truth = table, sides, truth
         self._timeout, self._keep, self._tell = timeout, keep, tell
-        self.digests = Digests()
+        self._share, self._identity, self._turn = share, identity, turn
+        self._steps = Steps(marks, follower, sides, truth, timeout=timeout)
+        self.digests = Digests() if digests is None else digests
         self.source_rows = 0
-        self._opened: set[int] = set()
 
     async def everything(self) -> None:
         """The first look. Raises `Transient` where MySQL or Kafka cannot be reached."""
-        mark = await self._begin()
-        with self._opening(mark.covers) as view:
-            await asyncio.to_thread(self._digest_source, view)
-        passed = await self._settled(view)
-        if passed is not None:
-            await asyncio.to_thread(self.digests.want, self._truth.rest())
-        for side in self.sides:
-            if await self.ready(side, passed):
-                await self._compare(side)
+        objectives = {side.lane: side.target.tier.fresh for side in self.sides}
+        lateness = Lateness(self._steps.marks, objectives)
+        pace = Pace(self._share, lateness, patience=self._timeout, tell=self._tell)
+        first = First(
+            self._opening,
+            self._steps,
+            self.digests,
+            self._table,
+            pace,
+            tell=self._tell,
+            identity=self._identity,
+            turn=self._turn,
+        )
+        self.source_rows = await first.run()
+
+    async def ready(self, side: Side, mark: Mark | None) -> bool:
+        """Whether the side's lane has passed the mark and its store is open."""
+        return await self._steps.ready(side, mark)
+
+    def give_up(self, sides: Sequence[Side], behind: Behind) -> None:
+        """What these need did not come in time."""
+        self._steps.give_up(sides, behind)
 
     def ask(self, keys: Mapping[Key, Mapping[Where, Sequence[str]]]) -> None:
         """Put these keys in doubt instead of a first look, with places to look at beside their own, by target."""
@@ -93,143 +114,28 @@ class Look:
                 await self._portion(portion)
                 after = portion[-1].key
 
-    # -- the three steps ------------------------------------------------------------------------------------------
-
-    async def _begin(self) -> Mark:
-        mark = await asyncio.to_thread(self._marks.newest, self._deadline())
-        await asyncio.to_thread(self._follower.start, mark.ends)
-        return mark
-
-    async def _settled(self, view: Viewed) -> Mark | None:
-        """A mark behind all that the view can have seen and all that follows from it; without one no store can be
-        judged."""
-
-        def settle() -> Mark:
-            mark = self._marks.behind_binlog(view.file, view.offset, self._deadline())
-            if mark is None:
-                raise Behind("capture has not read all that MySQL committed")
-            return self._truth.settle(mark, self._deadline())
-
-        try:
-            return await asyncio.to_thread(settle)
-        except Behind as behind:
-            self.give_up(self.sides, behind)
-            return None
-
-    def give_up(self, sides: Sequence[Side], behind: Behind) -> None:
-        """What these need did not come in time."""
-        for side in sides:
-            side.give_up(behind, late=not isinstance(behind, Lacking))
-
-    async def ready(self, side: Side, mark: Mark | None) -> bool:
-        """Whether the side's lane has passed the mark and its store is open."""
-        if side.away or mark is None:
-            return False
-        left = await asyncio.to_thread(self._marks.passed, side.lane, mark, self._deadline())
-        if left:
-            side.give_up(f"{side.lane.group} has {left} records to go")
-            return False
-        try:
-            if side.number not in self._opened:
-                async with side.opening:
-                    await side.sink.open([(side.target, self._truth.schema)])
-                self._opened.add(side.number)
-        except Transient as error:
-            side.give_up(error)
-        return not side.away
-
-    def _changed(self) -> Iterator[tuple[bytes, bytes]]:
-        """The keys of every change behind the mark until now, with their values."""
-        return self._truth.changed(self._follower.drain())
-
-    # -- the first look -------------------------------------------------------------------------------------------
-
-    def _digest_source(self, view: Viewed) -> None:
-        began = told = time.monotonic()
-        batch: list[Want] = []
-        self._truth.see(view.schema)
-        for row in view.rows():
-            batch += self._truth.take(row)
-            self.source_rows += 1
-            if len(batch) >= _BATCH:
-                self.digests.want(batch)
-                batch.clear()
-                if time.monotonic() - told > _TELL_EVERY:
-                    told = time.monotonic()
-                    self._tell(f"{self._table}: {self.source_rows} rows, {self.source_rows / (told - began):.0f}/s")
-        self.digests.want(batch)
-
-    async def _compare(self, side: Side) -> None:
-        try:
-            await self._digest_store(side, self._truth.schema)
-        except Transient as error:
-            side.give_up(error)
-            return
-        newest = (await asyncio.to_thread(self._marks.newest, self._deadline())).position
-
-        def agree() -> None:
-            side.compared += 1
-
-        def sift() -> None:
-            self.digests.change(self._changed())
-            number = side.number
-            found = suspects(
-                self.digests.wanted(number),
-                self.digests.held(number),
-                newest=newest,
-                cache=side.target.keep == "cache",
-                agree=agree,
-            )
-            self.digests.suspect(number, found)
-            self.digests.suspect_changed(number)
-            self.digests.forget(number)
-
-        await asyncio.to_thread(sift)
-
-    async def _digest_store(self, side: Side, schema: TableSchema) -> None:
-        values_of = compiled(side.target.columns(schema), lenient=True)
-        batch: list[tuple[int, bytes, bytes, bytes, int, bytes]] = []
-        began = told = time.monotonic()
-        async for stored in side.sink.rows(side.target, schema):
-            side.sink_rows += 1
-            digest = NEVER
-            if not stored.broken:
-                digest = digest_of(values_of(stored.row), stored.hash, stored.mapping, stored.generation)
-            key = stored.key
-            batch.append(
-                (side.number, key.canonical, to_bytes(stored.place), digest, stored.position, names_of(key.values))
-            )
-            if len(batch) >= _BATCH:
-                self.digests.hold(batch)
-                batch.clear()
-                if time.monotonic() - told > _TELL_EVERY:
-                    told = time.monotonic()
-                    rate = side.sink_rows / (told - began)
-                    self._tell(f"{self._table} in {side.target.sink}: {side.sink_rows} rows, {rate:.0f}/s")
-        self.digests.hold(batch)
-
     # -- the looks after it ---------------------------------------------------------------------------------------
 
     async def _portion(self, portion: Sequence[Again]) -> None:
         live = [side for side in self.sides if not side.away and any(side.number in one.places for one in portion)]
         if not live:
             return
-        mark = await self._begin()
+        mark = await asyncio.to_thread(self._steps.begin)
         with self._opening(mark.covers) as view:
             self._truth.see(view.schema)
             rows = await asyncio.to_thread(self._by_key, view, portion)
-        passed = await self._settled(view)
+        passed = await self._steps.settled(view)
         expected: dict[int, dict[bytes, Expected | None]] = {}
         seen: dict[int, Mapping[bytes, Mapping[str, StoredRow | None]]] = {}
         for side in live:
-            if await self.ready(side, passed):
+            if await self._steps.ready(side, passed):
                 expected[side.number] = await asyncio.to_thread(self._expected, side, portion, rows)
                 try:
                     seen[side.number] = await _read(side, self._truth.schema, portion, expected[side.number])
                 except (Transient, Rejected) as error:
                     side.give_up(error)
-        newest = (await asyncio.to_thread(self._marks.newest, self._deadline())).position
-        changed = {key for key, _ in await asyncio.to_thread(lambda: list(self._changed()))}
+        newest = await self._steps.newest()
+        changed = {key for key, _ in await asyncio.to_thread(lambda: list(self._steps.changed()))}
         self._decide([one for one in portion if one.key not in changed], expected, seen, newest)
 
     def _by_key(self, view: Viewed, portion: Sequence[Again]) -> dict[bytes, Mapping[str, Value]]:
@@ -272,9 +178,6 @@ class Look:
                         side.findings.append(Finding(one.whole_key, place, found, lies, span, beyond, last))
                 decided.append((one.key, number))
         self.digests.decide(decided)
-
-    def _deadline(self) -> float:
-        return time.monotonic() + self._timeout
 
 
 async def _read(

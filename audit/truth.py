@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Protocol
 
 from audit.compare import Expected, LastSaid
-from audit.digests import names_of
+from audit.digests import Want, names_of
 from audit.expected import Maker
 from audit.sources import Keyed
 from changes.canonical import Value
@@ -14,8 +14,8 @@ from changes.schema import TableSchema
 from changes.target import Target
 from streams.marks import Mark
 
-Want = tuple[int, bytes, bytes, bytes, bytes]
-"""An expected row as `audit.digests.Digests.want` takes it."""
+Columns = Sequence[Sequence[Value]]
+"""Rows, as the values of each column of the table's schema."""
 
 
 class Behind(Exception):
@@ -36,8 +36,11 @@ class Truth(Protocol):
     def see(self, schema: TableSchema) -> None:
         """The table has this schema in the view that is read now."""
 
-    def take(self, row: Mapping[str, Value]) -> Iterable[Want]:
-        """One row of the view, in the first look; what is expected, as far as that is known already."""
+    def take(self, columns: Columns) -> Iterable[Want]:
+        """Rows of the view, in the first look; what is expected, as far as that is known already."""
+
+    def forget(self) -> None:
+        """Forget the rows that were taken: the first look begins anew."""
 
     def settle(self, mark: Mark, deadline: float) -> Mark:
         """Wait until all that depends on the mark is there; the mark that lanes must have passed. Raises `Behind`."""
@@ -79,8 +82,11 @@ class RowsTruth:
     def see(self, schema: TableSchema) -> None:
         self._maker = Maker(schema, self._targets)
 
-    def take(self, row: Mapping[str, Value]) -> Iterable[Want]:
-        return self._made.wanted(row)
+    def take(self, columns: Columns) -> Iterable[Want]:
+        return self._made.wanted(columns)
+
+    def forget(self) -> None:
+        """None is kept here."""
 
     def settle(self, mark: Mark, deadline: float) -> Mark:
         return mark

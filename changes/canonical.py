@@ -51,7 +51,7 @@ _WRONG = (TypeError, AttributeError, OverflowError)
 """What an encoder raises, beside `ValueError`, for a value of a type that its kind cannot have."""
 
 
-def _field(kind: Kind, value: Value, lenient: bool) -> tuple[bytes, bytes]:
+def field(kind: Kind, value: Value, lenient: bool) -> tuple[bytes, bytes]:
     """The tag and the bytes of one value."""
     tag, encode = _ENCODERS[kind]
     try:
@@ -60,6 +60,11 @@ def _field(kind: Kind, value: Value, lenient: bool) -> tuple[bytes, bytes]:
         if not lenient:
             raise ValueError(f"no {kind}: {error}") from error
         return b"!", repr(value).encode("utf-8", "surrogatepass")
+
+
+def tag_of(kind: Kind) -> bytes:
+    """What stands before the values of a kind."""
+    return _ENCODERS[kind][0]
 
 
 def canonical_row(columns: Iterable[Column], row: Mapping[str, Value], *, lenient: bool = False) -> bytes:
@@ -74,7 +79,7 @@ def canonical_row(columns: Iterable[Column], row: Mapping[str, Value], *, lenien
         if value is None:
             continue
         name = column.name.encode()
-        tag, body = _field(column.kind, value, lenient)
+        tag, body = field(column.kind, value, lenient)
         parts.append(b"%d:%b%b%d:%b" % (len(name), name, tag, len(body), body))
     return b"".join(parts)
 
@@ -258,6 +263,9 @@ def canonical_json(text: str | bytes) -> bytes:
     ``1``, ``1.0`` and ``1e0`` are one number: PostgreSQL, MongoDB and Elasticsearch each render them their own way.
     Raises `ValueError` where ``text`` is not JSON.
     """
+    plain = jsontext.rewritten(text, sort=True, numbers=False) if isinstance(text, str) else None
+    if plain is not None:
+        return plain.encode()
     value = jsontext.parse(text, integer=_number, double=_number)
     return jsontext.write(value, sort=True).encode("utf-8", "surrogatepass")
 

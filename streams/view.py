@@ -14,8 +14,8 @@ from pymysql.cursors import Cursor, SSCursor
 from changes.canonical import Value
 from changes.errors import Misconfigured, Transient
 from changes.schema import TableSchema
-from streams.capture.select import TEXT_PROTOCOL, rows_of, select_after, select_keys
-from streams.capture.snapshot import binlog_end, executed, mariadb_view
+from streams.capture.select import TEXT_PROTOCOL, columns_of, rows_of, select_after, select_keys
+from streams.capture.snapshot import binlog_end, estimate, executed, mariadb_view
 from streams.describe import captured, tables_of
 from streams.mysql import Connection, MysqlUrl, session
 from streams.preflight import Flavour
@@ -42,6 +42,19 @@ class View:
             cursor.execute(*select_after(self.full, self.schema.key, None, None))
             while page := cursor.fetchmany(_PAGE):
                 yield from rows_of(self.full, page)
+
+    def pages(self, after: tuple[Value, ...] | None = None) -> Iterator[list[list[Value]]]:
+        """Every captured row behind the key ``after`` in the order of keys, some at a time: a list of values for each
+        column of ``schema``. In flat memory."""
+        with self.connection.cursor(SSCursor) as cursor:
+            cursor.execute(*select_after(self.schema, self.schema.key, after, None))
+            while page := cursor.fetchmany(_PAGE):
+                yield columns_of(self.schema, page)
+
+    def guess(self) -> int:
+        """How many rows there are, by MySQL's own estimate."""
+        with self.connection.cursor(Cursor) as cursor:
+            return estimate(cursor, self.full)
 
     def rows_by(self, keys: Sequence[Sequence[Value]]) -> Iterator[dict[str, Value]]:
         """The rows with these keys, and maybe some that only compare equal to them in MySQL."""

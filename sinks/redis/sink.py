@@ -1,7 +1,7 @@
 """The Redis sink's I/O, over redis.asyncio."""
 
 import re
-from collections.abc import AsyncIterator, Collection, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -12,7 +12,7 @@ from redis.backoff import NoBackoff
 
 from changes.canonical import halves
 from changes.errors import Misconfigured
-from changes.key import Key, key_of
+from changes.key import Key, keys_of
 from changes.record import BucketSum, Outcome, Record, StoredRow, StoredSums
 from changes.schema import TableSchema
 from changes.target import Target
@@ -119,8 +119,9 @@ class RedisSink:
             return []
         with _translated():
             texts: list[Any] = await self._client.mget([*places, *map(statements.stamp_key, places)])
+        stored = _storing(target, schema)
         return [
-            _stored(target, schema, place, text, stamp)
+            stored(place, text, stamp)
             for place, text, stamp in zip(places, texts[: len(places)], texts[len(places) :], strict=True)
         ]
 
@@ -219,21 +220,25 @@ class RedisSink:
             await self._client.aclose(close_connection_pool=True)
 
 
-def _stored(
-    target: Target, schema: TableSchema, place: str, text: bytes | None, stamp: bytes | None
-) -> StoredRow | None:
-    """A value without a stamp was not written by us, or lost it: its position is 0, and the next write lands."""
-    if text is None:
-        return None
-    row = statements.row_from([column.name for column in target.columns(schema)], text)
-    if row is None or any(row[name] is None for name in schema.key):
-        return None
-    try:
-        key = key_of(schema, row)
-    except ValueError:  # somebody put there what is no key
-        return None
-    told = statements.stamp_from(stamp)
-    return StoredRow(key, place, told.position, told.hash, told.mapping, row, told.generation)
+def _storing(target: Target, schema: TableSchema) -> Callable[[str, bytes | None, bytes | None], StoredRow | None]:
+    """What makes a row of its place, its value and its stamp."""
+    names, key_of = [column.name for column in target.columns(schema)], keys_of(schema)
+
+    def stored(place: str, text: bytes | None, stamp: bytes | None) -> StoredRow | None:
+        """A value without a stamp was not written by us, or lost it: its position is 0, and the next write lands."""
+        if text is None:
+            return None
+        row = statements.row_from(names, text)
+        if row is None or any(row[name] is None for name in schema.key):
+            return None
+        try:
+            key = key_of(row)
+        except ValueError:  # somebody put there what is no key
+            return None
+        told = statements.stamp_from(stamp)
+        return StoredRow(key, place, told.position, told.hash, told.mapping, row, told.generation)
+
+    return stored
 
 
 def _text(value: Any) -> str | None:

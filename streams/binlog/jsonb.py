@@ -215,4 +215,5 @@ def _packed_time(type_: int, packed: int) -> str:
 
 def compact(text: str) -> str:
     """JSON text from a SELECT in the very bytes that `json_text` gives for the same stored value."""
-    return jsontext.write(jsontext.parse(text, double=fraction_text))
+    plain = jsontext.rewritten(text)
+    return jsontext.write(jsontext.parse(text, double=fraction_text)) if plain is None else plain

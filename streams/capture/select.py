@@ -84,6 +84,20 @@ def rows_of(schema: TableSchema, fetched: Iterable[Sequence[Any]]) -> Iterator[d
         yield {name: None if value is None else read(value) for (name, read), value in zip(plan, values, strict=True)}
 
 
+def columns_of(schema: TableSchema, fetched: Sequence[Sequence[Any]]) -> list[list[Value]]:
+    """What `rows_of` gives, a column at a time."""
+    if not fetched:
+        return [[] for _ in schema.columns]
+    found: list[list[Value]] = []
+    for column, values in zip(schema.columns, zip(*fetched, strict=True), strict=True):
+        read = reader_of(column)
+        if None in values:
+            found.append([None if value is None else read(value) for value in values])
+        else:
+            found.append(list(map(read, values)))
+    return found
+
+
 def _select(schema: TableSchema) -> str:
     columns = ", ".join(_selected(column) for column in schema.columns)
     return f"SELECT {columns} FROM {quoted(schema.database)}.{quoted(schema.table)}"  # noqa: S608 - names are quoted

@@ -11,6 +11,7 @@ from random import Random
 
 import msgspec
 
+from audit.first import TURN
 from audit.look import Look
 from audit.side import Side
 from audit.truth import RowsTruth, Truth
@@ -176,6 +177,15 @@ class MiniView:
         for key, (v, u) in self.held.items():
             yield {"id": key, "v": v, "u": u}
 
+    def guess(self) -> int:
+        return len(self.held)
+
+    def pages(self, after: tuple[Value, ...] | None = None) -> Iterator[list[list[Value]]]:
+        """A row a page, in the order of keys."""
+        for key, (v, u) in sorted(self.held.items()):
+            if after is None or (key,) > after:
+                yield [[key], [v], [u]]
+
     def rows_by(self, keys: Sequence[Sequence[Value]]) -> Iterator[dict[str, Value]]:
         wanted = {key for (key,) in keys}
         yield from (row for row in self.rows() if row["id"] in wanted)
@@ -237,21 +247,27 @@ class MiniSink:
         return found
 
 
-def audited(world: World, *, away: bool = False, rounds: int = 8) -> Look:
-    """A whole audit of the world; ``away``: without its second store."""
-    sides = [
+def sides_of(world: World, *, away: bool = False) -> list[Side]:
+    """``away``: without its second store."""
+    return [
         Side(
             number, one, MiniSink(world, number, away=away and number == 1), LaneId("v", one.sink, "realtime", (TOPIC,))
         )  # type: ignore[arg-type]
         for number, one in enumerate(TARGETS)
     ]
-    return looked(world, sides, RowsTruth(TARGETS), rounds)
 
 
-def looked(world: World, sides: list[Side], truth: Truth, rounds: int) -> Look:
+def audited(world: World, *, away: bool = False, rounds: int = 8, turn: float = TURN) -> Look:
+    """A whole audit of the world, each of its views kept for ``turn`` seconds."""
+    return looked(world, sides_of(world, away=away), RowsTruth(TARGETS), rounds, turn=turn)
+
+
+def looked(world: World, sides: list[Side], truth: Truth, rounds: int, turn: float = TURN) -> Look:
     """The look itself, to its end."""
     follower = MiniFollower(world)
-    look = Look(world.opening, world, follower, "t", sides, truth, timeout=1.0, keep=100, tell=lambda _: None)
+    look = Look(
+        world.opening, world, follower, "t", sides, truth, timeout=1.0, keep=100, tell=lambda _: None, turn=turn
+    )
 
     async def run() -> None:
         await look.everything()

@@ -1,4 +1,4 @@
-"""Two sides in order, and what a difference is called."""
+"""What a difference is called."""
 
 from dataclasses import replace
 
@@ -6,47 +6,14 @@ import msgspec
 import pytest
 from audit_model import SCHEMA, TARGETS, stored
 
-from audit.compare import Expected, Found, LastSaid, explained, judge, suspects
+from audit.compare import Expected, Found, LastSaid, explained, judge
 from audit.report import Class, verdict_of
 from changes.canonical import row_hash
 
-A, B, C = ((key, b"") for key in (b"a", b"b", b"c"))
 TARGET = TARGETS[0]
 RIGHT = stored(TARGET, 1, (5, 1), 40)
 HASH = row_hash(SCHEMA.columns, RIGHT.row)
 ASKED = Expected("", RIGHT.row, HASH, HASH)
-
-
-@pytest.mark.parametrize(
-    ("wanted", "held", "found"),
-    [
-        ([], [], []),
-        ([(A, b"1")], [(A, b"1", 7)], []),
-        ([(A, b"1")], [(A, b"2", 7)], [A]),
-        ([(A, b"1")], [(A, b"1", 9)], [A]),
-        ([(A, b"1"), (C, b"3")], [(B, b"2", 7)], [A, B, C]),
-        ([(B, b"2")], [(A, b"1", 7), (B, b"2", 7), (C, b"3", 7)], [A, C]),
-    ],
-)
-def test_suspects_are_what_one_side_has_alone_differs_or_is_beyond(
-    wanted: list[tuple[tuple[bytes, bytes], bytes]],
-    held: list[tuple[tuple[bytes, bytes], bytes, int]],
-    found: list[tuple[bytes, bytes]],
-) -> None:
-    assert list(suspects(wanted, held, newest=8, cache=False)) == found
-
-
-def test_a_cache_may_lack_rows() -> None:
-    assert list(suspects([(A, b"1"), (B, b"2")], [(B, b"3", 7)], newest=8, cache=True)) == [B]
-
-
-def test_what_agrees_is_counted() -> None:
-    agreed: list[int] = []
-    both = [(A, b"1"), (B, b"2")]
-    assert list(
-        suspects(both, [(A, b"1", 1), (B, b"x", 1)], newest=8, cache=False, agree=lambda: agreed.append(1))
-    ) == [B]
-    assert len(agreed) == 1
 
 
 def test_a_row_in_a_second_place_is_extra_there() -> None:

@@ -48,3 +48,38 @@ def test_text_that_looks_like_a_number_stays_text() -> None:
 def test_what_is_no_json_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"."):
         jsontext.parse(text)
+
+
+spelt = st.sampled_from([
+    "0", "-0", "7", "-31", "1.0", "1e2", "-2E+3", "12345678901234567", "123456789012345678", "1" * 40, "0.10", "-0.0",
+])  # fmt: skip
+texts = st.recursive(
+    spelt
+    | st.sampled_from(["null", "true", "false"])
+    | st.text().map(lambda text: json.dumps(text, ensure_ascii=False)),
+    lambda inner: (
+        st.lists(inner, max_size=3).map(lambda items: f"[ {' , '.join(items)} ]")
+        | st.lists(st.tuples(st.text(max_size=2).map(json.dumps), inner), max_size=3).map(
+            lambda items: "{" + ",".join(f"{name} :\t{value}" for name, value in items) + "}"
+        )
+    ),
+    max_leaves=8,
+)
+
+
+@given(texts, st.booleans())
+def test_the_fast_way_writes_what_the_slow_one_does_or_leaves_it_alone(text: str, sort: bool) -> None:
+    slow = jsontext.write(jsontext.parse(text), sort=sort)
+    assert jsontext.rewritten(text, sort=sort) in {slow, None}
+    assert jsontext.rewritten(text, sort=sort, numbers=False) in {slow, None}
+
+
+@pytest.mark.parametrize("text", ["", "{", "[1,]", "NaN", "01", "\ufeff1", '"a\nb"', '"\\x"', "tru", "1 2", "\ud800"])
+def test_the_fast_way_leaves_alone_what_is_no_json(text: str) -> None:
+    assert jsontext.rewritten(text) is None
+
+
+def test_the_fast_way_is_taken_where_numbers_are_simple() -> None:
+    assert jsontext.rewritten('{"b": [7, -31], "a": "2.5"}', sort=True) == '{"a":"2.5","b":[7,-31]}'
+    assert jsontext.rewritten('{"b": [true, null], "a": "é\\n"}', numbers=False) == '{"b":[true,null],"a":"é\\n"}'
+    assert jsontext.rewritten('{"b": 7}', numbers=False) is None

@@ -9,7 +9,7 @@ from typing import Any
 import asyncpg
 
 from changes.errors import Misconfigured, Rejected, Transient
-from changes.key import Key, key_of
+from changes.key import Key, key_of, keys_of
 from changes.record import APPLIED, STALE, BucketSum, Outcome, Record, StoredRow, StoredSums
 from changes.schema import TableSchema
 from changes.target import Target
@@ -18,7 +18,7 @@ from sinks.isolate import isolate
 from sinks.sql.postgres import catalog, statements
 from sinks.sql.postgres.ddl import EXPIRE, STAMP, STAMPED
 from sinks.sql.postgres.errors import classify
-from sinks.sql.postgres.types import value_of
+from sinks.sql.postgres.types import is_wide, value_of
 from sinks.sql.table import Table, portions, table_of
 
 _SETTINGS = {
@@ -133,18 +133,19 @@ class PostgresSink:
     ) -> list[StoredRow | None]:
         table = table_of(target, schema)
         found: list[StoredRow | None] = [None] * len(wanted)
+        stored = _storing(table, schema)
         arguments = statements.key_arguments(table, [key for _, key in wanted])
         with _translated():
             async with self._connected().acquire() as connection:
                 for ordinal, *fields in await connection.fetch(statements.statements_of(table).read, *arguments):
-                    found[ordinal - 1] = _stored(table, schema, fields)
+                    found[ordinal - 1] = stored(fields)
         return found
 
     async def rows(
         self, target: Target, schema: TableSchema, buckets: Collection[int] | None = None
     ) -> AsyncIterator[StoredRow]:
         table = table_of(target, schema)
-        texts = statements.statements_of(table)
+        texts, stored = statements.statements_of(table), _storing(table, schema)
         text, arguments = (texts.scan, ()) if buckets is None else (texts.some, (list(buckets),))
         with _translated():
             async with (
@@ -154,7 +155,7 @@ class PostgresSink:
                 # Whoever compares rows may take its time between two of them.
                 await connection.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
                 async for fields in connection.cursor(text, *arguments, prefetch=_PAGE):
-                    yield _stored(table, schema, tuple(fields))
+                    yield stored(tuple(fields))
 
     async def sums(self, target: Target, schema: TableSchema, upto: int) -> StoredSums:
         table = table_of(target, schema)
@@ -214,10 +215,19 @@ class PostgresSink:
         return self._pool
 
 
-def _stored(table: Table, schema: TableSchema, fields: Sequence[Any]) -> StoredRow:
-    *values, position, high, low, mapping, generation = fields
-    row = {column.name: value_of(column, value) for column, value in zip(table.columns, values, strict=True)}
-    return StoredRow(key_of(schema, row), "", position, high << 32 | low, mapping, row, generation)
+def _storing(table: Table, schema: TableSchema) -> Callable[[Sequence[Any]], StoredRow]:
+    """What makes a row of the fields that ``read``, ``scan`` and ``some`` give of it."""
+    names, key = [column.name for column in table.columns], keys_of(schema)
+    wide = [(column.name, column) for column in table.columns if is_wide(column)]
+
+    def stored(fields: Sequence[Any]) -> StoredRow:
+        *values, position, high, low, mapping, generation = fields
+        row = dict(zip(names, values, strict=True))
+        for name, column in wide:
+            row[name] = value_of(column, row[name])
+        return StoredRow(key(row), "", position, high << 32 | low, mapping, row, generation)
+
+    return stored
 
 
 @contextmanager

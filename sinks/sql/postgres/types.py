@@ -62,12 +62,12 @@ def readable(column: Column, expression: str) -> str:
     """SQL that reads a column in a form that `changes.canonical` understands, also one whose type has become wider."""
     if column.kind is Kind.VECTOR:  # bit for bit, and the driver knows it
         return f"{expression}::real[]"
-    return f"{expression}::{'text' if column.kind in _READ_AS_TEXT or _wide(column) else type_of(column)}"
+    return f"{expression}::{'text' if column.kind in _READ_AS_TEXT or is_wide(column) else type_of(column)}"
 
 
 def value_of(column: Column, value: Value) -> Value:
     """What `readable` returned, as the column's kind is held in Python."""
-    if isinstance(value, str) and _wide(column) and value.removeprefix("-").isdigit():  # a numeric may be NaN
+    if isinstance(value, str) and is_wide(column) and value.removeprefix("-").isdigit():  # a numeric may be NaN
         return int(value)
     return value
 
@@ -115,7 +115,8 @@ def widens(old: str, new: str) -> bool:
     return old != new and before is not None and after is not None and before[0] <= after[0] and before[1] <= after[1]
 
 
-def _wide(column: Column) -> bool:
+def is_wide(column: Column) -> bool:
+    """Whether a column's values may be more than an integer of Python's driver holds, so that `value_of` has work."""
     return column.kind is Kind.INTEGER and type_of(column).startswith("numeric")
 
 
