@@ -35,17 +35,6 @@ class AuditDecl(Declared):
     repair: int = Field(default=0, ge=0, le=100_000)
 
 
-class AuditDecl(Declared):
-    """How the version's agent audits. ``quick`` and ``deep`` are the shortest times between two audits; deep ones are
-    put further apart, up to a day, so that they take no more than ``share`` of the time. ``repair`` is the most rows
-    that an audit on schedule has told anew by itself: none unless declared."""
-
-    quick: Duration = "60s"
-    deep: Duration = "10m"
-    share: float = Field(default=0.05, gt=0, le=1)
-    repair: int = Field(default=0, ge=0, le=100_000)
-
-
 class VersionDecl(Declared):
     """``env`` is the prefix of the version's variables: ``FUTURE_`` gives ``FUTURE_MYSQL_URL``."""
 
