@@ -46,6 +46,7 @@ def outcomes(running: Line, ids: list[int]) -> dict[str, int]:
     return {"analysed": sum(not one.degraded for one in results), "degraded": sum(one.degraded for one in results)}
 
 
+@pytest.mark.long
 def test_every_row_ends_analysed_or_degraded_and_marked(servers: Stack, tmp_path: Path) -> None:
     with server(analyses()) as (url, script):
         environ = configured(url, TIMEOUT=1, RETRY=1)
