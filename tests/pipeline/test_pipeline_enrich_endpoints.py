@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
 from enriched import TABLE, analysed, configured, in_mysql, in_postgres, inserted, postgres_results, told, wrong
 from enrichers_server import Handler, analyses, dies, half, hangs, refuses, says, server
 from line import Line
