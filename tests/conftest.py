@@ -22,6 +22,9 @@ from tailrace.stack.settings import Settings
 MATRIX = pytest.StashKey[dict[tuple[str, str], Any]]()
 """What the fault matrix found, by fault and store."""
 
+BESIDE = pytest.StashKey[Beside]()
+"""The stores beside the profile ``core``, once a test has asked for any."""
+
 settings.register_profile("tailrace", deadline=None)  # a busy machine is no failure
 settings.load_profile("tailrace")
 
@@ -90,10 +93,22 @@ class WhatThereIs(Beside):
 
 
 @pytest.fixture(scope="session")
-def beside(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Beside]:
-    """The stores that the profile ``core`` has not, for as long as the session lasts."""
+def beside(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Beside]:
+    """The stores that the profile ``core`` has not, from when they are asked for to a module that does not."""
     with ExitStack() as leaving:
-        yield WhatThereIs(tmp_path_factory.mktemp("beside"), leaving, os.environ)
+        found = WhatThereIs(tmp_path_factory.mktemp("beside"), leaving, os.environ)
+        request.config.stash[BESIDE] = found
+        yield found
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _beside_ended(request: pytest.FixtureRequest) -> None:
+    """Stores that a module's tests do not ask for take nothing from them: seven servers that idle take half a core."""
+    found = request.config.stash.get(BESIDE, None)
+    if found is not None and not any(
+        "beside" in getattr(item, "fixturenames", ()) for item in request.session.items if item.path == request.path
+    ):
+        found.end()
 
 
 @pytest.fixture(scope="session")

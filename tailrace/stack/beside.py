@@ -33,6 +33,11 @@ class Beside:
             self._urls[kind] = self._environ.get(f"TAILRACE_TEST_{VARIABLES[kind]}") or self._started(kind)
         return self._urls[kind]
 
+    def end(self) -> None:
+        """Stop all that was started, and whatever else ``leaving`` holds; what is asked for again is started anew."""
+        self._leaving.close()
+        self._urls.clear()
+
     def _started(self, kind: str) -> str:
         environ = {**self._environ, **elsewhere({kind, "sqlite"})}
         servers = Stack(self._folder / kind, profile="full", environ=environ, report=lambda _: None)

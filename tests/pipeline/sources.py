@@ -34,6 +34,8 @@ MARIADB = pytest.mark.skipif(
     not shutil.which("mariadbd", path=f"{os.environ.get('PATH', '')}:/usr/sbin"), reason="no MariaDB is installed here"
 )
 SERVERS = [pytest.param(MySQL, id="mysql"), pytest.param(MariaDB, id="mariadb", marks=MARIADB)]
+MYSQL_FIRST = [SERVERS[0], pytest.param(MariaDB, id="mariadb", marks=[MARIADB, pytest.mark.long])]
+"""For what does not differ between the two: every day on MySQL alone."""
 
 READY_SECONDS = 90.0
 VERSION = "future"

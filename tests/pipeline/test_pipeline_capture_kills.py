@@ -26,7 +26,7 @@ WORKING_SECONDS = (0.0, 3.0)
 RATE = 150.0
 ENGINES = ["python", pytest.param("native", marks=NATIVE)]
 FEW = [
-    pytest.param(MySQL, "python", id="mysql-python"),
+    pytest.param(MySQL, "python", id="mysql-python", marks=pytest.mark.long),
     pytest.param(MySQL, "native", id="mysql-native", marks=NATIVE),
     pytest.param(MariaDB, "native", id="mariadb-native", marks=[MARIADB, NATIVE]),
 ]

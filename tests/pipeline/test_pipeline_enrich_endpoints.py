@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
 from enriched import TABLE, analysed, configured, in_mysql, in_postgres, inserted, postgres_results, told, wrong
 from enrichers_server import Handler, analyses, dies, half, hangs, refuses, says, server
 from line import Line
@@ -46,6 +47,7 @@ def outcomes(running: Line, ids: list[int]) -> dict[str, int]:
     return {"analysed": sum(not one.degraded for one in results), "degraded": sum(one.degraded for one in results)}
 
 
+@pytest.mark.long
 def test_every_row_ends_analysed_or_degraded_and_marked(servers: Stack, tmp_path: Path) -> None:
     with server(analyses()) as (url, script):
         environ = configured(url, TIMEOUT=1, RETRY=1)

@@ -313,6 +313,7 @@ def test_two_workers_share_and_one_takes_over_from_the_other(servers: Stack, tmp
         assert {counted(one.title) for one in postgres_results(running).values()} == {n + 4}
 
 
+@pytest.mark.long
 @pytest.mark.timeout(600)
 def test_a_worker_that_was_thought_dead_takes_nothing_back(servers: Stack, tmp_path: Path) -> None:
     with (

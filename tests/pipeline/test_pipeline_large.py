@@ -20,7 +20,7 @@ MOST_GROWTH_MB = 192
 ENGINES = [
     pytest.param(MySQL, "python", id="mysql-python"),
     pytest.param(MySQL, "native", id="mysql-native", marks=NATIVE),
-    pytest.param(MariaDB, "native", id="mariadb-native", marks=[MARIADB, NATIVE]),
+    pytest.param(MariaDB, "native", id="mariadb-native", marks=[MARIADB, NATIVE, pytest.mark.long]),
 ]
 
 

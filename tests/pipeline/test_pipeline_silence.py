@@ -10,7 +10,7 @@ import pytest
 from capturing import CaptureProcess, captured, until
 from click.testing import CliRunner
 from proxy import Proxy
-from sources import SERVERS, Source, cached, source
+from sources import MYSQL_FIRST, Source, cached, source
 from topic_order import bulk_faults, followed, ledger_faults
 from upheaval import BULK
 
@@ -35,7 +35,7 @@ def assert_told(capture: CaptureProcess, one: Source) -> None:
     assert "ERROR" not in capture.log()
 
 
-@pytest.mark.parametrize("kind", SERVERS)
+@pytest.mark.parametrize("kind", MYSQL_FIRST)
 def test_connections_that_fall_silent_are_noticed_and_replaced(kind: type[MySQL], tmp_path: Path) -> None:
     with source(kind, tmp_path / "servers") as one, Proxy(one.server.port) as proxy:
         through = one.endpoint.replace(f":{one.server.port}/", f":{proxy.port}/")
@@ -46,7 +46,7 @@ def test_connections_that_fall_silent_are_noticed_and_replaced(kind: type[MySQL]
             assert f"the server sent nothing for {SILENCE_SECONDS} s, not even a heartbeat" in capture.log()
 
 
-@pytest.mark.parametrize("kind", SERVERS)
+@pytest.mark.parametrize("kind", MYSQL_FIRST)
 def test_a_server_that_is_killed_and_comes_back_is_read_on(kind: type[MySQL], tmp_path: Path) -> None:
     with source(kind, tmp_path / "servers") as one, captured(one, tmp_path, bulk=1000) as capture:
         traffic = Traffic(one.endpoint, rate=RATE, seed=1, ledger=True)
@@ -72,7 +72,7 @@ def test_binlogs_may_be_rotated_all_the_time(tmp_path: Path) -> None:
         assert_told(capture, one)
 
 
-@pytest.mark.parametrize("kind", SERVERS)
+@pytest.mark.parametrize("kind", MYSQL_FIRST)
 def test_a_binlog_that_was_purged_stops_capture_until_the_command_that_it_names(
     kind: type[MySQL], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -100,7 +100,7 @@ def test_a_binlog_that_was_purged_stops_capture_until_the_command_that_it_names(
         assert {key: found.n[key] for key in rows} == rows
 
 
-@pytest.fixture(params=SERVERS)
+@pytest.fixture(params=MYSQL_FIRST)
 def encrypted(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Source]:
     """A server whose binlog is encrypted on its disk."""
     if request.param is MariaDB:

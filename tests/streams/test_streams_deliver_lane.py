@@ -151,7 +151,10 @@ async def test_a_store_that_refuses_everything_stops_its_lane_until_it_does_not(
             await connection.close()
             await until(lambda: passed(here))
             assert lane.stats.state == "running"
-            assert sorted((await here.held()).values()) == ["good"] * len(parked) + ["new"] * (2 * MOST - len(parked))
+            held = list((await here.held()).values())
+            # what was parked in a batch whose end was not committed yet has come again, and landed
+            assert held.count("good") <= len(parked)
+            assert held.count("good") + held.count("new") == 2 * MOST
 
 
 async def test_a_lane_that_is_due_in_an_hour_writes_when_it_is_asked(stack: Running) -> None:
