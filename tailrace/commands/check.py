@@ -49,6 +49,13 @@ EXIT: Mapping[Verdict, int] = {"equal": OK, "different": INCONSISTENT, "undecide
 @click.option("--deep", "depth", flag_value="deep", default=True, help="Compare every row by value (the default).")
 @click.option("--derived/--no-derived", default=True, help="Also what was made of rows: vectors and analyses.")
 @click.option("--timeout", type=Duration(), default="60s", show_default=True, help="How long to wait for each lane.")
+@click.option(
+    "--share",
+    type=click.FloatRange(0, 1, min_open=True),
+    default=1.0,
+    show_default=True,
+    help="Of MySQL's time, how much --deep may take for each table that it reads.",
+)
 @click.option("--flush", is_flag=True, help="Have slow tiers write now what waits for their time.")
 @click.option("--repair", "mend", is_flag=True, help="Have capture tell differing rows anew, and look at them again.")
 @click.option("--cap", type=click.IntRange(1), default=1000, show_default=True, help="The most rows to repair.")
@@ -68,6 +75,7 @@ def check(
     depth: Literal["quick", "deep"],
     derived: bool,
     timeout: float,
+    share: float,
     flush: bool,
     mend: bool,
     cap: int,
@@ -97,7 +105,7 @@ def check(
             _write(page_to, page(report, personal, before=before))
 
     endpoints = endpoints_of(topology, chosen)
-    terms = Terms(timeout=timeout, keep=max(cap, LISTED), memory=cache_folder(os.environ) / "audit")
+    terms = Terms(timeout=timeout, keep=max(cap, LISTED), memory=cache_folder(os.environ) / "audit", share=share)
     with flushing(KafkaUrl.parse(endpoints["kafka"]), chosen, sinks) if flush else nullcontext():
         audited = asyncio.run(
             deep_check(
