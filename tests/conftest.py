@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
+from streams.mysql import MysqlUrl
 from tailrace.stack import Stack
 from tailrace.stack.beside import Beside
 from tailrace.stack.errors import NotReady, Unavailable
@@ -136,6 +137,16 @@ def mariadb(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MariaDB]:
     finally:
         process.terminate()
         process.wait(30)
+
+
+@pytest.fixture(scope="module", params=["mysql", "mariadb"])
+def either(request: pytest.FixtureRequest) -> MysqlUrl:
+    """The superuser of a MySQL, then of a MariaDB; neither is started for the other's sake."""
+    if request.param == "mysql":
+        stack: Running = request.getfixturevalue("stack")
+        return MysqlUrl.parse(stack.admin["future"]["mysql"])
+    maria: MariaDB = request.getfixturevalue("mariadb")
+    return MysqlUrl.parse(maria.admin())
 
 
 @pytest.fixture(scope="session")

@@ -27,6 +27,7 @@ from tailrace.commands.common import (
     Duration,
     json_option,
     known_sinks,
+    known_tables,
     one_version,
     print_json,
     say,
@@ -91,9 +92,7 @@ def check(
     """
     topology = read_topology(topics)
     chosen = one_version(topology, version)
-    for table in tables:
-        if table not in topology.tables:
-            raise click.UsageError(f"table `{table}` is not declared in {topics}")
+    known_tables(topology, topics, tables)
     known_sinks(topology, chosen, sinks)
     if page_to is not None and not page_to.parent.is_dir():
         raise click.UsageError(f"there is no folder {page_to.parent}")

@@ -3,7 +3,7 @@
 import json
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +55,13 @@ def known_sinks(topology: Topology, version: str, sinks: Sequence[str]) -> list[
         if sink not in there:
             raise Misconfigured(f"nothing goes to sink `{sink}`: there are {', '.join(sorted(there))}")
     return list(sinks)
+
+
+def known_tables(topology: Topology, topics: Path, tables: Iterable[str]) -> None:
+    """Raises `click.UsageError` where one of ``tables`` is not declared in ``topics``."""
+    for table in tables:
+        if table not in topology.tables:
+            raise click.UsageError(f"table `{table}` is not declared in {topics}")
 
 
 class Duration(click.ParamType):

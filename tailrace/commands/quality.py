@@ -27,6 +27,7 @@ from tailrace.commands.common import (
     UNDECIDED,
     Duration,
     json_option,
+    known_tables,
     one_version,
     print_json,
     say,
@@ -62,9 +63,7 @@ def quality(
     """
     topology = read_topology(topics)
     chosen = one_version(topology, version)
-    for table in tables:
-        if table not in topology.tables:
-            raise click.UsageError(f"table `{table}` is not declared in {topics}")
+    known_tables(topology, topics, tables)
     found = measured(topology, chosen, tables or tuple(topology.tables), timeout=timeout, limit=limit)
     if as_json:
         print_json(found)

@@ -25,6 +25,7 @@ from tailrace.commands.common import (
     UNDECIDED,
     Duration,
     json_option,
+    known_tables,
     one_version,
     print_json,
     say,
@@ -72,9 +73,7 @@ def snapshot(
     """
     topology = read_topology(topics)
     chosen = one_version(topology, version)
-    for table in tables:
-        if table not in topology.tables:
-            raise click.UsageError(f"table `{table}` is not declared in {topics}")
+    known_tables(topology, topics, tables)
     endpoints = endpoints_of(topology, chosen)
     kafka = KafkaUrl.parse(endpoints["kafka"])
     if act:

@@ -9,7 +9,7 @@ from rich.table import Table
 
 from audit.trace import Trace
 from audit.trace import trace as trace_row
-from tailrace.commands.common import json_option, one_version, print_json, topics_option, version_option
+from tailrace.commands.common import json_option, known_tables, one_version, print_json, topics_option, version_option
 from tailrace.declared import read_topology
 from tailrace.endpoints import endpoints_of
 
@@ -24,8 +24,7 @@ def trace(topics: Path, version: str | None, table: str, key: str, as_json: bool
     """Show what MySQL, the topic and every store hold of one row. KEY is `7`, `id=7` or JSON."""
     topology = read_topology(topics)
     chosen = one_version(topology, version)
-    if table not in topology.tables:
-        raise click.UsageError(f"table `{table}` is not declared in {topics}")
+    known_tables(topology, topics, [table])
     found = asyncio.run(trace_row(topology, chosen, endpoints_of(topology, chosen), table, key))
     if as_json:
         print_json(found)

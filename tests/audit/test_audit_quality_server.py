@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 import pymysql
@@ -135,27 +135,9 @@ FLAWED = {
 }
 
 
-class Running(Protocol):
-    """The stack that the session shares."""
-
-    admin: dict[str, dict[str, str]]
-
-
-class Maria(Protocol):
-    """The server that the session shares."""
-
-    def admin(self) -> str: ...
-
-
-@pytest.fixture(scope="module", params=["mysql", "mariadb"])
-def root(request: pytest.FixtureRequest) -> Iterator[MysqlUrl]:
-    if request.param == "mysql":
-        stack: Running = request.getfixturevalue("stack")
-        url = MysqlUrl.parse(stack.admin["future"]["mysql"])
-    else:
-        maria: Maria = request.getfixturevalue("mariadb")
-        url = MysqlUrl.parse(maria.admin())
-    with session(url) as connection, connection.cursor() as cursor:
+@pytest.fixture(scope="module")
+def root(either: MysqlUrl) -> Iterator[MysqlUrl]:
+    with session(either) as connection, connection.cursor() as cursor:
         cursor.execute(f"CREATE DATABASE {DATABASE}")
         cursor.execute(f"USE {DATABASE}")
         cursor.execute("SET SESSION sql_mode = ''")  # as a lax writer's: it lets all of this in
@@ -170,8 +152,8 @@ def root(request: pytest.FixtureRequest) -> Iterator[MysqlUrl]:
             names = ", ".join(row)
             marks = ", ".join(["%s"] * len(row))
             cursor.execute(f"INSERT INTO people (id, {names}) VALUES ({number}, {marks})", list(row.values()))
-    yield url
-    with session(url) as connection, connection.cursor() as cursor:
+    yield either
+    with session(either) as connection, connection.cursor() as cursor:
         cursor.execute(f"DROP DATABASE {DATABASE}")
 
 

@@ -46,7 +46,9 @@ def one_goes(running: Line, rng: Random) -> None:
     rng.choice(delivering).send_signal(rng.choice([signal.SIGKILL, signal.SIGTERM]))
 
 
-@pytest.mark.parametrize("workers", [2, pytest.param(4, marks=[pytest.mark.long, pytest.mark.timeout(600)])])
+@pytest.mark.long
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("workers", [2, 4])
 def test_workers_that_come_and_go_share_the_work_and_lose_nothing(servers: Stack, tmp_path: Path, workers: int) -> None:
     rng = Random(workers)
     with line(servers.endpoints()["future"], tmp_path, rows=500, workers=workers) as running:

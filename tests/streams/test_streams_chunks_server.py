@@ -1,7 +1,7 @@
 """Chunks of MySQL and MariaDB: every kind of key in the server's own order, and DDL while one is read."""
 
 from collections.abc import Iterator, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import pytest
 
@@ -18,30 +18,12 @@ from streams.mysql import Connection, MysqlUrl, session
 DATABASE = "chunks_of"
 
 
-class Running(Protocol):
-    """The stack that the session shares."""
-
-    admin: dict[str, dict[str, str]]
-
-
-class Maria(Protocol):
-    """The server that the session shares."""
-
-    def admin(self) -> str: ...
-
-
-@pytest.fixture(scope="module", params=["mysql", "mariadb"])
-def root(request: pytest.FixtureRequest) -> Iterator[MysqlUrl]:
-    if request.param == "mysql":
-        stack: Running = request.getfixturevalue("stack")
-        url = MysqlUrl.parse(stack.admin["future"]["mysql"])
-    else:
-        maria: Maria = request.getfixturevalue("mariadb")
-        url = MysqlUrl.parse(maria.admin())
-    with session(url) as connection, connection.cursor() as cursor:
+@pytest.fixture(scope="module")
+def root(either: MysqlUrl) -> Iterator[MysqlUrl]:
+    with session(either) as connection, connection.cursor() as cursor:
         cursor.execute(f"CREATE DATABASE {DATABASE} CHARACTER SET utf8mb4")
-    yield url
-    with session(url) as connection, connection.cursor() as cursor:
+    yield either
+    with session(either) as connection, connection.cursor() as cursor:
         cursor.execute(f"DROP DATABASE {DATABASE}")
 
 

@@ -104,15 +104,12 @@ def _forget(table: Table) -> str:
 
 def _upsert(table: Table) -> str:
     """One pass over the given rows: each is cast where it is inserted, and no row is held in memory in between."""
-    types = [*("text" for _ in table.columns), *(type_ for _, type_ in _WRITTEN), "bytea"]
-    raw = [f"c{number}" for number, _ in enumerate(table.columns, 1)]
+    bound = _bound(table.columns, (*_WRITTEN, ("_tr_key", "bytea")))
     names = [name for name, _ in _WRITTEN]
-    given = zip([*raw, *names, "_tr_key"], types, strict=True)
-    place = {name: f"${number}::{type_}[]" for number, (name, type_) in enumerate(given, 1)}
-    target = len(place) + 1
+    target = len(bound) + 1
     columns = [*quoted(table.columns), *names]
     changed = [*quoted(table.values), *names, "_tr_map"]
-    cast = [from_text(column, f"r.{name}") for column, name in zip(table.columns, raw, strict=True)]
+    selected = ", ".join((*_cast(table.columns), *(f"r.{name}" for name in names)))
     # Without OFFSET the planner would join, and build a hash of all that is given to look for a few tombstones.
     buried = (
         f"SELECT FROM {SIDE_TABLE} AS d WHERE d.target = ${target} AND d.key = r._tr_key"
@@ -120,11 +117,11 @@ def _upsert(table: Table) -> str:
     )
     return (
         f"WITH cleared AS (DELETE FROM {SIDE_TABLE} AS d"
-        f" USING unnest({place['_tr_key']}, {place['_tr_gen']}, {place['_tr_pos']}) AS u (_tr_key, _tr_gen, _tr_pos)"
+        f" USING unnest({bound['_tr_key']}, {bound['_tr_gen']}, {bound['_tr_pos']}) AS u (_tr_key, _tr_gen, _tr_pos)"
         f" WHERE d.target = ${target} AND d.key = u._tr_key AND {_BURIED} <= {_GIVEN}),"
         f" landed AS (INSERT INTO {base(table)} AS t ({', '.join(columns)}, _tr_map)"
-        f" SELECT {', '.join((*cast, *(f'r.{name}' for name in names)))}, ${target + 1}::integer"
-        f" FROM unnest({', '.join(place.values())}) AS r ({', '.join(place)}) WHERE NOT EXISTS ({buried})"
+        f" SELECT {selected}, ${target + 1}::integer"
+        f" FROM unnest({', '.join(bound.values())}) AS r ({', '.join(bound)}) WHERE NOT EXISTS ({buried})"
         f" ON CONFLICT ({', '.join(quoted(table.key))})"
         f" DO UPDATE SET {', '.join(f'{name} = excluded.{name}' for name in changed)}"
         f" WHERE {_STORED} <= (excluded._tr_gen, excluded._tr_pos) RETURNING 1)"
@@ -149,15 +146,22 @@ def _delete(table: Table) -> str:
 
 def _given(columns: Sequence[Column], reserved: Sequence[tuple[str, str]]) -> str:
     """``WITH u``: the bound arrays as rows, columns by their names and types, their ordinal as ``_tr_i``."""
-    types = [*("text" for _ in columns), *(type_ for _, type_ in reserved)]
-    arrays = ", ".join(f"${number}::{type_}[]" for number, type_ in enumerate(types, 1))
-    raw = [f"c{number}" for number, _ in enumerate(columns, 1)]
-    names = [*raw, *(name for name, _ in reserved), "_tr_i"]
-    cast = [
-        f"{from_text(column, f'r.{name}')} AS {quote(column.name)}" for column, name in zip(columns, raw, strict=True)
-    ]
-    selected = ", ".join((*cast, *(f"r.{name}" for name, _ in reserved), "r._tr_i"))
-    return f"WITH u AS MATERIALIZED (SELECT {selected} FROM unnest({arrays}) WITH ORDINALITY AS r ({', '.join(names)}))"
+    bound = _bound(columns, reserved)
+    named = (f"{value} AS {quote(column.name)}" for column, value in zip(columns, _cast(columns), strict=True))
+    selected = ", ".join((*named, *(f"r.{name}" for name, _ in reserved), "r._tr_i"))
+    given = f"unnest({', '.join(bound.values())}) WITH ORDINALITY AS r ({', '.join((*bound, '_tr_i'))})"
+    return f"WITH u AS MATERIALIZED (SELECT {selected} FROM {given})"
+
+
+def _bound(columns: Sequence[Column], reserved: Sequence[tuple[str, str]]) -> dict[str, str]:
+    """The bound arrays by what they are called in ``r``: columns ``c1``, ``c2``, …, reserved fields by their names."""
+    types = [*((f"c{number}", "text") for number, _ in enumerate(columns, 1)), *reserved]
+    return {name: f"${number}::{type_}[]" for number, (name, type_) in enumerate(types, 1)}
+
+
+def _cast(columns: Sequence[Column]) -> list[str]:
+    """The columns of ``r``, each as its type."""
+    return [from_text(column, f"r.c{number}") for number, column in enumerate(columns, 1)]
 
 
 def _same(table: Table) -> str:
