@@ -14,6 +14,7 @@ from tailrace.reports import STALE_SECONDS
 WorkerReports = Mapping[str, Mapping[str, Any]]
 """What `tailrace.reports.Reports.fresh` gives."""
 
+_SUMMED = ("applied", "stale", "parked", "collapsed", "filtered", "rewound", "repeated", "skipped", "timed", "fresh")
 COUNTS = ("applied", "stale", "parked", "collapsed", "filtered", "rewound", "repeated", "skipped", "due_ms")
 """What a lane's worker says of itself that is told on as it is."""
 
@@ -40,7 +41,7 @@ def capture_of(
 
 def standing(lane: LaneId, waiting: int | None, reports: WorkerReports) -> dict[str, Any]:
     """One lane; ``waiting`` is how many records it has yet to pass."""
-    own = own_report(lane, reports)
+    own = own_report(lane.sink, lane.tier, reports)
     fresh = sorted(own["freshness_ms"]) if own else []
     return {
         "sink": lane.sink,
@@ -56,17 +57,23 @@ def standing(lane: LaneId, waiting: int | None, reports: WorkerReports) -> dict[
     }
 
 
-def own_report(lane: LaneId, reports: WorkerReports) -> Mapping[str, Any] | None:
-    """What the lane's worker says of it."""
-    return next(
-        (
-            one
-            for report in reports.values()
-            for one in report.get("lanes", ())
-            if one["sink"] == lane.sink and one["tier"] == lane.tier
-        ),
-        None,
-    )
+def own_report(sink: str, tier: str, reports: WorkerReports) -> Mapping[str, Any] | None:
+    """What the lane's workers of this machine say of it: their counts together, the worst of their states."""
+    told = [
+        one
+        for report in reports.values()
+        for one in report.get("lanes", ())
+        if (one["sink"], one["tier"]) == (sink, tier)
+    ]
+    if len(told) < 2:
+        return told[0] if told else None
+    worst = min(told, key=lambda one: (one["state"] == "running", not one["reason"]))
+    return worst | {
+        **{name: sum(one[name] for one in told) for name in _SUMMED},
+        "freshness_ms": [ms for one in told for ms in one["freshness_ms"]],
+        "newest_ms": max((one["newest_ms"] for one in told if one["newest_ms"] is not None), default=None),
+        "due_ms": min((one["due_ms"] for one in told if one["due_ms"] is not None), default=None),
+    }
 
 
 def lag_of(waiting: int | None, own: Mapping[str, Any] | None) -> float | None:

@@ -17,24 +17,24 @@ class Reports:
     """The reports of one version's workers."""
 
     def __init__(self, folder: Path, version: str) -> None:
-        self._folder = folder / "reports" / version
+        self.folder = folder / "reports" / version
 
     @property
     def socket(self) -> Path:
         """Where the version's agent answers, beside its report ``agent.json``."""
-        return self._folder / "agent.sock"
+        return self.folder / "agent.sock"
 
     def write(self, worker: str, report: Mapping[str, Any]) -> None:
-        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        path = self._folder / f"{worker}.json"
-        passing = path.with_suffix(f".{os.getpid()}")
+        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        path = self.folder / f"{worker}.json"
+        passing = path.with_name(f"{worker}.{os.getpid()}.passing")
         passing.write_text(json.dumps({"at": time.time(), "pid": os.getpid(), **report}))
         passing.replace(path)
 
     def fresh(self) -> dict[str, dict[str, Any]]:
         """By worker, those that are not stale."""
         found: dict[str, dict[str, Any]] = {}
-        for path in sorted(self._folder.glob("*.json")):
+        for path in sorted(self.folder.glob("*.json")):
             try:
                 report = json.loads(path.read_text())
             except (OSError, ValueError):  # being replaced, or left half-written by a full disk

@@ -32,6 +32,7 @@ from tailrace.endpoints import endpoints_of
 from tailrace.logs import set_up
 from tailrace.places import home
 from tailrace.reports import Reports
+from tailrace.seat import Seat
 
 if TYPE_CHECKING:
     from streams.enrich.app import Enrich
@@ -78,10 +79,13 @@ def _report_capture(reports: Reports, state: dict[str, str], stop: threading.Eve
 async def deliver(topology: Topology, version: str, stop: threading.Event, reports: Reports, sinks: list[str]) -> None:
     """All lanes, or those of ``sinks``."""
     endpoints = endpoints_of(topology, version)
-    worker = Deliver(topology, version, KafkaUrl.parse(endpoints["kafka"]), endpoints, sinks=sinks)
-    ended = _ended_by(stop)
-    name = "deliver" if not sinks else f"deliver-{'-'.join(sorted(sinks))}"
-    await worker.run(ended, lambda: reports.write(name, {"lanes": [asdict(lane.stats) for lane in worker.lanes]}))
+    kind = "-".join(["deliver", *sorted(sinks)])
+    with Seat(reports.folder, kind) as seat:
+        kafka = KafkaUrl.parse(endpoints["kafka"])
+        worker = Deliver(topology, version, kafka, endpoints, sinks=sinks, worker=seat.name)
+        name = f"{kind}.{seat.number}"
+        ended = _ended_by(stop)
+        await worker.run(ended, lambda: reports.write(name, {"lanes": [asdict(lane.stats) for lane in worker.lanes]}))
 
 
 async def enrich(topology: Topology, version: str, stop: threading.Event, reports: Reports) -> None:

@@ -58,6 +58,7 @@ class LaneConsumer:
         self._paused = False
         self.hurry = threading.Event()
         self._broken: KafkaException | None = None
+        self._fenced: KafkaError | None = None
         self._kept: list[Message] = []
         self._assigned_now: deque[Assigned] = deque()
         self._consumer = Consumer(
@@ -142,6 +143,7 @@ class LaneConsumer:
     def _checked(self, messages: list[Message]) -> list[Message]:
         if self._broken is not None:
             raise classified(self._broken.args[0], "taking over partitions")
+        self._not_fenced()
         good = []
         for message in messages:
             error = message.error()
@@ -153,10 +155,16 @@ class LaneConsumer:
                     "empty the store and delete the consumer group, then it fills again from the beginning"
                 )
             elif error.fatal() or error.code() in _FENCED:
-                raise Fenced(f"another worker of the same name has joined: {error.str()}")
+                self._fenced = error
+                self._not_fenced()
             elif not error.retriable() and error.code() not in {KafkaError._ALL_BROKERS_DOWN, KafkaError._TRANSPORT}:
                 raise classified(error, "reading changes")
         return good
+
+    def _not_fenced(self) -> None:
+        """librdkafka says it once and is silent ever after: whoever asks next has to be told too."""
+        if self._fenced is not None:
+            raise Fenced(f"another worker of the same name has joined: {self._fenced.str()}")
 
     async def rest(self, seconds: float) -> None:
         """Wait while staying a member of the group: partitions paused, polling going on."""

@@ -28,8 +28,9 @@ class Deliver:
         endpoints: Mapping[str, str],
         *,
         sinks: Sequence[str] = (),
-        worker: int = 0,
+        worker: str = "0",
     ) -> None:
+        """``worker`` is this process's name among those that share its lanes, see `LaneConsumer`."""
         self._topology, self._version, self._kafka = topology, version, kafka
         schemas = SchemaBook(kafka, version)
         targets: dict[tuple[str, str], dict[str, list[Target]]] = {}

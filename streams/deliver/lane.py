@@ -50,7 +50,7 @@ class Lane:
         endpoint: str,
         kafka: KafkaUrl,
         schemas: SchemaBook,
-        worker: int = 0,
+        worker: str = "0",
     ) -> None:
         """``targets`` by topic."""
         self.stats = LaneStats(version, spec.name, tier.name)

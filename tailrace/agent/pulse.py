@@ -170,7 +170,7 @@ def _lag(by_newest: float | None, idle_at: float | None, now: float) -> float | 
 
 def _rate(known: _Known, lane: LaneId, reports: WorkerReports, now: float) -> float | None:
     """Changes applied a second since the last look; ``None`` where its worker was started anew, or says nothing."""
-    own, before = own_report(lane, reports), known.applied
+    own, before = own_report(lane.sink, lane.tier, reports), known.applied
     known.applied = None if own is None else (now, own["applied"])
     if own is None or before is None or own["applied"] < before[1]:
         return None

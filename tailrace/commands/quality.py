@@ -37,6 +37,7 @@ from tailrace.commands.common import (
 from tailrace.commands.status import status_of
 from tailrace.declared import read_topology
 from tailrace.endpoints import endpoints_of
+from tailrace.health import own_report
 from tailrace.places import home
 from tailrace.reports import Reports
 from tailrace.stack.places import cache_folder
@@ -112,17 +113,12 @@ def _of_stores(
 
 def _lanes(topology: Topology, version: str, targets: Sequence[Target]) -> list[LaneTold]:
     """Of the lanes that serve these targets, what they and their offsets say."""
-    told: dict[tuple[str, str], tuple[int, int]] = {}
-    for report in Reports(home(), version).fresh().values():
-        for lane in report.get("lanes", ()):
-            timed, fresh = told.get((lane["sink"], lane["tier"]), (0, 0))
-            told[lane["sink"], lane["tier"]] = timed + lane["timed"], fresh + lane["fresh"]
+    reports = Reports(home(), version).fresh()
     behind = {(lane["sink"], lane["tier"]): lane["lag_s"] for lane in status_of(topology, version)["lanes"]}
     found: list[LaneTold] = []
     for sink, tier in dict.fromkeys((target.sink, target.tier) for target in targets):
-        own = told.get((sink, tier.name))
-        known = (None, None) if own is None else own
-        found.append(LaneTold(sink, tier, known[0], known[1], behind.get((sink, tier.name))))
+        own = own_report(sink, tier.name, reports) or {}
+        found.append(LaneTold(sink, tier, own.get("timed"), own.get("fresh"), behind.get((sink, tier.name))))
     return found
 
 
