@@ -10,6 +10,12 @@ from streams_lanes import fed, until
 from streams.deliver.consumer import Fenced, LaneConsumer
 
 
+async def fetching(consumer: LaneConsumer) -> None:
+    """Until it is said why it has to end."""
+    while True:
+        await consumer.fetch(10, 0.0)
+
+
 async def test_a_consumer_that_was_shut_out_says_so_whenever_it_is_asked(stack: Running) -> None:
     with fed(stack.endpoints["future"], "redis") as here:
         here.put(range(4))
@@ -22,8 +28,7 @@ async def test_a_consumer_that_was_shut_out_says_so_whenever_it_is_asked(stack: 
             while not second.assigned():
                 await second.fetch(10, 0.0)
             with pytest.raises(Fenced, match="another worker of the same name"):
-                while True:
-                    await first.fetch(10, 0.0)
+                await fetching(first)
             for asked in (first.fetch(10, 0.0), first.rest(1.0), first.fetch(10, 0.0)):
                 with pytest.raises(Fenced):
                     await asked
