@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from threading import Thread
+from threading import Lock, Thread
 
 import msgspec
 from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
@@ -139,7 +139,7 @@ class Notes:
 class Sweep:
     """One table's, for the fill of that ``name``. `start` first; `keys` once it is `ready`, `go_on` behind each page.
 
-    The methods are for one thread at a time.
+    The methods are for one thread at a time, but for `close`, which may come while another reads `keys`.
     """
 
     kafka: KafkaUrl
@@ -157,6 +157,7 @@ class Sweep:
     _records: Iterator[Left] | None = None
     _stream: Follower | None = None
     _follower: Follower | None = None
+    _used: Lock = field(default_factory=Lock)
 
     def start(self) -> None:
         self._notes = Notes(self.mark)
@@ -180,6 +181,14 @@ class Sweep:
 
         What the stream told meanwhile leaves the page. Raises `Transient` where Kafka cannot be reached.
         """
+        try:
+            with self._used:
+                return [] if self._given_up else self._keys(plan)
+        finally:
+            if self._given_up:
+                self.close()
+
+    def _keys(self, plan: TablePlan) -> Sequence[tuple[Value, ...]]:
         self._catch_up()
         self.page = [left for left in self.page if self._notes.holds(left.key, left.part, left.offset)]
         if not self.page and not self._last:
@@ -209,13 +218,19 @@ class Sweep:
         self.page = []
 
     def close(self) -> None:
-        """Give it up, without waiting: a pass under way ends by itself."""
+        """Give it up, without waiting: a pass under way ends by itself, and who reads keys lets go of what is read."""
         self._given_up = True
-        for follower in (self._stream, self._follower):
-            if follower is not None:
-                follower.close()
-        if not self._thread.is_alive():
-            self._notes.close()
+        if not self._used.acquire(blocking=False):
+            return
+        try:
+            for follower in (self._stream, self._follower):
+                if follower is not None:
+                    follower.close()
+            self._stream = self._follower = self._records = None
+            if not self._thread.is_alive():
+                self._notes.close()
+        finally:
+            self._used.release()
 
     def _run(self) -> None:
         try:

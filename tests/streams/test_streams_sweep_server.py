@@ -74,3 +74,29 @@ def test_what_the_stream_wrote_meanwhile_is_waited_for_and_not_asked(stack: Runn
     sweep.go_on()
     assert (list(sweep.keys(PLAN)), sweep.ended) == ([], True)
     sweep.close()
+
+
+def test_a_sweep_is_given_up_while_its_topic_is_read(stack: Running) -> None:
+    kafka, topic = KafkaUrl.parse(stack.endpoints["future"]["kafka"]), f"{TOPIC}.given_up"
+    ensure_topics(kafka, [TopicSpec(topic, 1, {})])
+    stream = Producer(kafka.config(transactional_id="future.tailrace.given_up"))
+    stream.init_transactions(SECONDS)
+    stream.begin_transaction()
+    stream.produce(topic, row(1), key(1))
+    stream.commit_transaction(SECONDS)
+    ends = TopicEnds(kafka, "future")
+    sweep = Sweep(kafka, "future", topic, "swept", ends(topic), ends)
+    sweep.start()
+    until(lambda: sweep.ready)
+    stream.begin_transaction()
+    stream.produce(topic, row(2), key(2))
+    stream.flush(SECONDS)
+    found: list[list[tuple[Value, ...]]] = []
+    asking = threading.Thread(target=lambda: found.append(list(sweep.keys(PLAN))))
+    asking.start()
+    time.sleep(0.2)
+    sweep.close()
+    asking.join(SECONDS)
+    assert not asking.is_alive()
+    assert list(sweep.keys(PLAN)) == []
+    stream.abort_transaction(SECONDS)
