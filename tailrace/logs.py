@@ -12,3 +12,4 @@ def set_up(who: str) -> None:
         format=f"%(asctime)s %(levelname)s {who}: %(message)s",
         datefmt="%H:%M:%S",
     )
+    logging.getLogger("httpx").setLevel(logging.WARNING)  # a line for each call that went well

@@ -26,6 +26,8 @@ _OPTIONS = (
     # A server that comes back is seen at once, however long it was away.
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 2000),
+    # A new channel is a new connection: otherwise it is given the old one, behind which nobody may be any more.
+    ("grpc.use_local_subchannel_pool", 1),
     ("grpc.max_send_message_length", -1),
     ("grpc.max_receive_message_length", -1),
 )
@@ -107,6 +109,7 @@ class Client:
         if self._stub is None:
             self._channel = self._connection()
             self._stub = weaviate_pb2_grpc.WeaviateStub(self._channel)  # type: ignore[no-untyped-call]
+        through = self._channel
         answer: Awaitable[Any] = getattr(self._stub, method)(
             request, metadata=tuple(self._headers.items()), timeout=self._timeout
         )
@@ -114,7 +117,7 @@ class Client:
             return await answer
         except grpc.aio.AioRpcError as error:
             code = error.code().name
-            if code == "DEADLINE_EXCEEDED":
+            if code == "DEADLINE_EXCEEDED" and self._channel is through:
                 await self._drop()  # nobody may be at the other end any more
             raise classify_grpc(code, error.details() or "") from error
 

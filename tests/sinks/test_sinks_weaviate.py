@@ -6,17 +6,20 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 from random import Random
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from conformance import EVERYTHING, PLAIN, Others, Servers, Stage, new_place, schema_of, staged, target_of
 from harness_weaviate import WeaviateHarness, objects, put, rest
+from proxy import Proxy
 
 from changes.errors import Misconfigured, Transient
 from changes.key import key_of
 from changes.record import BucketSum, StoredSums
-from sinks.weaviate import META, WEAVIATE
+from sinks.weaviate import META, WEAVIATE, catalog
+from sinks.weaviate.client import Client
 from sinks.weaviate.sink import WeaviateSink
-from sinks.weaviate.statements import bucket_of_id, object_id
+from sinks.weaviate.statements import bucket_of_id, meta_id, object_id
 
 EVER = (1 << 63) - 1
 MADE = schema_of(("id", "bigint"), ("user_id", "bigint"), ("title", "vector(3)"), ("overall", "vector(2)"))
@@ -325,3 +328,21 @@ async def opened(url: str) -> None:
         await sink.open([])
     finally:
         await sink.close()
+
+
+async def test_a_connection_behind_which_nobody_is_any_more_is_replaced(harness: WeaviateHarness) -> None:
+    parts = urlsplit(harness.url)
+    with Proxy(parts.port or 8080) as http, Proxy(int(parse_qs(parts.query)["grpc"][0])) as calls:
+        whom = parts.netloc.rpartition(":")[0]
+        url = f"http://{whom}:{http.port}?grpc={calls.port}"
+        client, other = Client(url, timeout=2.0), Client(url, timeout=2.0)
+        await client.connect()
+        await catalog.ensure_meta(client)
+        for one in (client, other):
+            assert await one.by_ids(META, [meta_id("nobody")], ["stamp"]) == {}
+        assert calls.fall_silent()
+        with pytest.raises(Transient):
+            await client.by_ids(META, [meta_id("nobody")], ["stamp"])
+        assert await client.by_ids(META, [meta_id("nobody")], ["stamp"]) == {}
+        await client.close()
+        await other.close()
