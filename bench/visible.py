@@ -1,8 +1,8 @@
 """From commit to visible in each of ten stores, rows and what is made of them, all lanes running.
 
 ``python -m bench.visible [--rows N] [--rate 100] [--seconds 60] [--hourly 2s]``: one JSON object on stdout. The tiers
-gather for as long as `topics.yaml` says, but for the hourly one, which nobody waits for: it gathers for ``--hourly``, so
-what is measured of it is what its lane adds to the hour.
+gather for as long as `topics.yaml` says, but for the hourly one, which nobody waits for: that gathers for ``--hourly``,
+so that what its lane adds to the hour is measured.
 """
 
 import argparse

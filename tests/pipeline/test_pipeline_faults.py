@@ -16,7 +16,7 @@ from tailrace.stack.errors import Unavailable
 
 EVERY_DAY = dict(zip(sorted(SPECS), ["stopped", "killed", "silent", "slow", "restored"] * len(SPECS), strict=False))
 EVERY_DAY["sqlite"] = "emptied"
-SHORT, LONG = 3.0, 20.0
+SHORT, LONG, VERY_LONG = 3.0, 20.0, 180.0
 
 
 def test_every_store_is_in_the_matrix() -> None:
@@ -56,3 +56,12 @@ def test_every_fault_leaves_nothing_wrong(
     if fault == "full" and not may_mount(tmp_path):
         pytest.skip("needs the right to mount a file system")
     hurt(one, fault, LONG, matrix)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(1200)
+@pytest.mark.parametrize("one", ["redis", "postgres", "elasticsearch"], indirect=True)
+def test_a_store_is_away_for_minutes(one: Patient, matrix: dict[tuple[str, str], Mended]) -> None:
+    mended = one.mended(FAULTS["stopped"](one, VERY_LONG))
+    matrix["stopped for 3 min", one.name] = mended
+    assert (mended.verdict, mended.lost, mended.doubled, mended.stale) == ("equal", 0, 0, 0)

@@ -7,8 +7,9 @@ from pathlib import Path
 from random import Random
 
 import pytest
+from conftest import own_environ
 from ledger_topic import faults, told
-from line import Line, line
+from line import Line, line, topics_with_ledger
 
 from tailrace.example.database import connect
 from tailrace.example.traffic import Traffic, read_truth
@@ -19,10 +20,12 @@ RATE = 300.0
 PAUSE_SECONDS = (0.3, 2.0)
 
 
-def killed_and_compared(running: Line, kills: int, seed: int, servers: Stack | None = None) -> dict[str, object]:
+def killed_and_compared(
+    running: Line, kills: int, seed: int, servers: Stack | None = None, rate: float = RATE
+) -> dict[str, object]:
     """Traffic with random kills among it, of ``servers`` too where given; what was found afterwards."""
     rng = Random(seed)
-    traffic = Traffic(running.endpoints["mysql"], rate=RATE, seed=seed, ledger=True, workers=2)
+    traffic = Traffic(running.endpoints["mysql"], rate=rate, seed=seed, ledger=True, workers=2)
     traffic.start()
     names = []
     try:
@@ -34,6 +37,7 @@ def killed_and_compared(running: Line, kills: int, seed: int, servers: Stack | N
         stats = traffic.stats()
     finally:
         traffic.stop()
+    running.settle(timeout=600.0)
     report = running.check()
     connection = connect(running.endpoints["mysql"])
     try:
@@ -85,3 +89,23 @@ def test_thirty_kills_of_servers_too_leave_every_store_equal(servers: Stack, tmp
         finally:
             stop.set()
             watcher.join()
+
+
+@pytest.mark.long
+@pytest.mark.timeout(1800)
+def test_thirty_kills_among_ten_stores_leave_every_one_equal(tmp_path: Path) -> None:
+    servers, stop = Stack(tmp_path / "stack", profile="full", environ=own_environ(), report=print), threading.Event()
+    watcher = threading.Thread(target=supervise, args=(servers, print, stop))
+    topics = topics_with_ledger(tmp_path)
+    topics.write_text(topics.read_text().replace("flush: 1h", "flush: 2s"))
+    try:
+        servers.up()
+        with line(servers.endpoints()["future"], tmp_path, rows=500, topics=topics) as running:
+            watcher.start()
+            try:
+                assert_right(killed_and_compared(running, kills=30, seed=13, servers=servers, rate=RATE / 3))
+            finally:
+                stop.set()
+                watcher.join()
+    finally:
+        servers.down()
