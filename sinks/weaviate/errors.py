@@ -21,7 +21,7 @@ def classify_grpc(code: str, details: str) -> TailraceError:
 
     Whatever is not known to be the set-up is `Transient`: a server that is away, slow, full or short of memory.
     """
-    text = f"Weaviate: {details or code}"
+    text = said(details or code)
     if code in _MISCONFIGURED_CODES or any(words in details.lower() for words in _MISCONFIGURED):
         return Misconfigured(text)
     return Transient(text)
@@ -39,3 +39,10 @@ def refused(error: str) -> bool:
     """Whether what was said of one object of a bulk is about its contents: then its neighbours have landed, and it
     never will. All else (a shard that is read-only for lack of disk, a time that ran out) may pass."""
     return error.startswith(_REFUSED)
+
+
+def said(error: str) -> str:
+    """In our words, with what to do where the server does not get over it by itself."""
+    if "read-only" in error:
+        error += "; once its disk has room, Weaviate has to be started again (or its shards be set READY)"
+    return f"Weaviate: {error}"

@@ -14,7 +14,7 @@ from changes.target import Target
 from sinks.fold import fold
 from sinks.weaviate import META, catalog
 from sinks.weaviate.client import Client
-from sinks.weaviate.errors import refused
+from sinks.weaviate.errors import refused, said
 from sinks.weaviate.schema import Slot, layout_of, slots
 from sinks.weaviate.statements import (
     STAMPED,
@@ -135,7 +135,7 @@ class WeaviateSink:
         errors = await client.insert([one.message for one in winners])
         for error in errors.values():
             if not refused(error):
-                raise Transient(f"Weaviate: {error}")
+                raise Transient(said(error))
         outcomes = [(winners[index].number, rejected(f"Weaviate: {error}")) for index, error in errors.items()]
         written = [one for index, one in enumerate(winners) if index not in errors]
         stored = await self._stamps(place, [one.id for one in written])
@@ -212,7 +212,7 @@ class WeaviateSink:
             before = await self.stamped(lane)
             errors = await client.insert([insertion(META, Object(meta_id(lane), {"lane": lane, "stamp": stamp}))])
         if errors:
-            raise Transient(f"Weaviate: {errors[0]}")
+            raise Transient(said(errors[0]))
         return before
 
     async def stamped(self, lane: str) -> str | None:

@@ -145,10 +145,10 @@ class Patient:
         return data
 
     def revive(self) -> None:
-        """Start it again if it died, or is as good as dead: the stand-in of MongoDB closes its files for good where a
-        mongod ends."""
+        """Start it again if it died, or as its operator must: Weaviate stays read-only, and the stand-in of MongoDB
+        closes its files for good where a mongod ends."""
         pid = self._servers.pids().get(self.server.name)
-        if self.name == "mongodb" and pid is not None:
+        if self.name in {"mongodb", "weaviate"} and pid is not None:
             self.kill()
         elif pid is None or not Path(f"/proc/{pid}/cmdline").read_bytes():
             self._servers.restart(self.server.name)

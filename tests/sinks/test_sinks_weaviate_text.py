@@ -207,7 +207,9 @@ def test_a_stamp_that_somebody_spoilt_gives_way_to_anything(changed: dict[str, A
 
 def test_errors_are_told_apart() -> None:
     assert isinstance(classify_grpc("UNAVAILABLE", "connection refused"), Transient)
-    assert isinstance(classify_grpc("UNKNOWN", "store is read-only due to: disk usage too high"), Transient)
+    full = classify_grpc("UNKNOWN", "store is read-only due to: disk usage too high")
+    assert isinstance(full, Transient)
+    assert "started again" in str(full)
     assert isinstance(classify_grpc("UNKNOWN", "extract auth: unauthorized: invalid api key"), Misconfigured)
     assert isinstance(classify_grpc("UNKNOWN", "could not find class Notes in schema"), Misconfigured)
     assert isinstance(classify_http(401, "unauthorized"), Misconfigured)
