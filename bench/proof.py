@@ -32,7 +32,7 @@ from audit.repair import planned as planned_repair
 from audit.repair import repair
 from audit.report import Class
 from bench.apart import TrafficApart
-from bench.tampering.plan import BESIDE_THE_SUMS, Spot, Where, expected, planned
+from bench.tampering.plan import Spot, Where, expected, in_the_sums, planned
 from bench.tampering.spoiler import Spoiler, uproot
 from changes.topology import Topology
 from streams.deliver.control import flushing
@@ -232,9 +232,7 @@ def tampered(line: Under, spots: list[Spot]) -> dict[str, Any]:
             sink: sorted(spot.kind for spot in spots if spot.target.sink == sink) for sink in line.topology.sinks
         },
         "deep": held_against(wanted, first),
-        "quick": held_against(
-            expected([spot for spot in spots if spot.kind not in BESIDE_THE_SUMS], targets), seen, more=wanted
-        ),
+        "quick": held_against(in_the_sums(spots), seen, more=wanted),
         "asked": len(asked),
         "asked_beside_them": sorted(map(str, asked ^ {(table, number) for _, table, number in wanted})),
         "repair": {"verdict": mended.verdict, "seconds": round(seconds, 2)},

@@ -39,9 +39,8 @@ class Objects:
         (column,) = row.key
         properties |= {property_of(column): str(row.id), _KEY: base64.b64encode(_canonical(row)).decode()}
         made = {"class": target.place, "id": object_id(_canonical(row)), "properties": properties, "vectors": vectors}
-        answer = self._client.put(_path(target, row), json=made)
-        if answer.status_code == httpx.codes.NOT_FOUND:
-            answer = self._client.post("", json=made)
+        there = self._client.head(_path(target, row)).status_code != httpx.codes.NOT_FOUND
+        answer = self._client.put(_path(target, row), json=made) if there else self._client.post("", json=made)
         answer.raise_for_status()
 
     def drop(self, target: Target, row: Row) -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 from audit.report import Class
-from changes.target import Target
+from changes.target import Edge, Target
 from changes.topology import Topology
 from changes.topology.model import EmbedDecl
 
@@ -29,7 +29,7 @@ CLASSES: Mapping[Kind, Class] = {
     "relationship removed": "altered",
     "position raised": "impossible position",
 }
-BESIDE_THE_SUMS: frozenset[Kind] = frozenset({"altered", "vector swapped", "relationship removed"})
+_BESIDE_THE_SUMS: frozenset[Kind] = frozenset({"altered", "vector swapped", "relationship removed"})
 """What leaves positions and hashes as they are: a quick audit has nothing to see there."""
 
 Where = tuple[str, str, int]
@@ -145,23 +145,25 @@ def numbers_of(spots: Sequence[Spot]) -> dict[str, list[int]]:
     return found
 
 
+def in_the_sums(spots: Sequence[Spot]) -> dict[Where, Class]:
+    """What a quick audit must find."""
+    return {spot.where: CLASSES[spot.kind] for spot in spots if spot.kind not in _BESIDE_THE_SUMS}
+
+
 def expected(spots: Sequence[Spot], targets: Sequence[Target]) -> dict[Where, Class]:
-    """What an audit must find.
+    """What a deep audit must find.
 
     A node that is deleted takes along the relationships to it that other rows made: those rows' are broken too.
     """
     found: dict[Where, Class] = {}
     for spot in spots:
         found[spot.where] = CLASSES[spot.kind]
-        if spot.kind == "deleted":
-            for other in targets:
-                if other.sink == spot.target.sink and any(
-                    _leads(edge.end, edge.end_key, spot, other) for edge in other.edges
-                ):
-                    found[other.sink, other.table, spot.number] = "altered"
+        for other in targets if spot.kind == "deleted" else ():
+            if other.sink == spot.target.sink and any(_leads(edge, other, spot.target) for edge in other.edges):
+                found[other.sink, other.table, spot.number] = "altered"
     return found
 
 
-def _leads(label: str, column: str, spot: Spot, other: Target) -> bool:
-    """Whether the row of ``other`` with the same key has made a relationship to the node of ``spot``."""
-    return (label, (column,)) == (spot.target.place, other.key) and other.source == spot.target.source
+def _leads(edge: Edge, other: Target, target: Target) -> bool:
+    """Whether ``edge`` leads from what was made of a row to the row's own node."""
+    return other.source == target.source and (edge.end, (edge.end_key,)) == (target.place, target.key)
