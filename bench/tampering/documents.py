@@ -17,6 +17,9 @@ from sinks.elasticsearch import index_of
 _STAMP, _GENERATION = "stamp", 5
 
 
+_DAYS = 30 * 86400
+
+
 class RedisStore:
     """A row's value is JSON; its position is in the stamp beside it, behind a generation of 5 digits."""
 
@@ -39,6 +42,11 @@ class RedisStore:
     def drop(self, target: Target, row: Row) -> None:
         place = target.place.format(**row.key)
         self._client.delete(place, f"_tr:{place}")
+
+    def limit(self, target: Target, row: Row) -> None:
+        """Have the row's value go by itself, in some weeks."""
+        if not self._client.expire(target.place.format(**row.key), _DAYS):
+            raise LookupError(row.key)
 
     def name(self, column: str) -> str:
         return column

@@ -31,7 +31,7 @@ class Objects:
         if answer.status_code == httpx.codes.NOT_FOUND:
             raise LookupError(row.id)
         found = answer.raise_for_status().json()
-        return {**found["properties"], **found["vectors"]}
+        return {**found["properties"], **found.get("vectors", {})}
 
     def put(self, target: Target, row: Row, held: Held) -> None:
         vectors = {name: value for name, value in held.items() if isinstance(value, list)}

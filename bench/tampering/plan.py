@@ -18,7 +18,8 @@ FIRST = 5_000_001
 """The least first key value of the rows that are spoilt; the generator and the traffic number theirs from 1."""
 
 Kind = Literal[
-    "altered", "deleted", "extra", "put back", "vector swapped", "relationship removed", "position raised"
+    "altered", "deleted", "extra", "put back", "vector swapped", "relationship removed", "lifetime given",
+    "position raised",
 ]  # fmt: skip
 CLASSES: Mapping[Kind, Class] = {
     "altered": "altered",
@@ -27,9 +28,10 @@ CLASSES: Mapping[Kind, Class] = {
     "put back": "stale",
     "vector swapped": "altered",
     "relationship removed": "altered",
+    "lifetime given": "altered",
     "position raised": "impossible position",
 }
-_BESIDE_THE_SUMS: frozenset[Kind] = frozenset({"altered", "vector swapped", "relationship removed"})
+_BESIDE_THE_SUMS: frozenset[Kind] = frozenset({"altered", "vector swapped", "relationship removed", "lifetime given"})
 """What leaves positions and hashes as they are: a quick audit has nothing to see there."""
 
 Where = tuple[str, str, int]
@@ -118,6 +120,8 @@ def _kinds(topology: Topology, target: Target) -> Iterator[Kind]:
         yield "vector swapped"
     if target.edges:
         yield "relationship removed"
+    if target.sink == "redis":
+        yield "lifetime given"
 
 
 def _vectors(topology: Topology, target: Target) -> list[str]:

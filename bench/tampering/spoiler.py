@@ -108,6 +108,10 @@ class Spoiler:
             assert isinstance(store, Graph)  # noqa: S101 - nobody else's targets have edges
             store.cut(target, row)
             return
+        if spot.kind == "lifetime given":
+            assert isinstance(store, RedisStore)  # noqa: S101 - nobody else's rows can have one
+            store.limit(target, row)
+            return
         held, name = store.take(target, row), store.name(spot.column)
         match spot.kind:
             case "altered":

@@ -199,7 +199,10 @@ class ElasticsearchSink:
             async for hits in seen.pages(statements.living(buckets)):
                 for hit in hits:
                     found = _stored(reader, schema, hit.source)
-                    if found is not None and (buckets is None or found[0].key.bucket in buckets):
+                    # One that we did not write is in the bucket of its key, any other where it says that it is.
+                    if found is not None and (
+                        buckets is None or (found[1] if found[0].position else found[0].key.bucket) in buckets
+                    ):
                         yield found[0]
 
     async def sums(self, target: Target, schema: TableSchema, upto: int) -> StoredSums:

@@ -15,6 +15,7 @@ MORE = {
     "elasticsearch": {"vector swapped"},
     "weaviate": {"vector swapped"},
     "neo4j": {"relationship removed"},
+    "redis": {"lifetime given"},
 }
 
 
