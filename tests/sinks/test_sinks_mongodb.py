@@ -141,7 +141,7 @@ async def test_keys_of_several_columns_and_beyond_an_int64(stage: Stage) -> None
 async def test_documents_of_others(harness: MongoHarness, stage: Stage) -> None:
     key = key_of(PLAIN, ROW)
     async with harness.collection(stage.target) as collection:
-        await collection.insert_many([{"_id": Int64(7), "title": "mine"}, {"_id": ObjectId(), "id": 8}])
+        await collection.insert_many([{"_id": Int64(7), "title": "mine"}, {"_id": ObjectId(), "title": "of no row"}])
     (found,) = await stage.all()
     assert (found.key, found.position, found.row["title"]) == (key, 0, "mine")
     assert await stage.all([key.bucket]) == [found]
