@@ -15,6 +15,7 @@ from audit.deep import PATIENT, Audited, Terms, check
 from audit.expected import place_of, placing_columns
 from audit.report import Report, Verdict
 from audit.side import Finding, Side, Where
+from changes.canonical import Value
 from changes.errors import Transient
 from changes.key import Key
 from changes.position import to_text
@@ -87,13 +88,18 @@ def over_of(finding: Finding) -> str:
 def hint_of(target: Target, placing: set[str], lies: StoredRow, place: str) -> dict[str, KeyValue]:
     """What places a stored row where it lies: its own columns, or for a row in another's file that file's owner."""
     told = {name: plain(value) for name, value in lies.row.items() if name in placing and value is not None}
-    try:
-        right = place_of(target, {**lies.row, **told}) == place
-    except KeyError:
-        right = False
-    if not right and target.user is not None:
-        told[target.user] = place
+    if target.user is not None and not _leads(target, {**lies.row, **told}, place):
+        owner = {target.user: place}
+        return {**told, **owner} if _leads(target, owner, place) else told
     return told
+
+
+def _leads(target: Target, row: Mapping[str, Value], place: str) -> bool:
+    """Whether such a row goes there."""
+    try:
+        return place_of(target, row) == place
+    except KeyError:
+        return False
 
 
 def verdict_behind(before: Report, after: Report, left_out: int) -> Verdict:

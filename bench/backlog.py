@@ -1,6 +1,6 @@
 """What a delivery process holds in memory while its store is down and changes pile up, and how fast it catches up.
 
-    python bench/backlog.py [--changes 500000] [--sink postgres]
+    python -m bench.backlog [--changes 500000] [--sink postgres]
 
 Starts servers of its own, stops one store, has MySQL change rows until so many changes wait in Kafka, starts the store
 again and waits until the lane has passed them all. Prints JSON: the delivery process's resident memory in MB before,

@@ -1,6 +1,6 @@
 """What an audit costs: ``quick`` against ``deep`` of one table in PostgreSQL, each in a process of its own.
 
-    python bench/depths.py quick-deep [--rows 1000000] [--table jobs] [--rounds 3]
+    python -m bench.depths quick-deep [--rows 1000000] [--table jobs] [--rounds 3]
 
 Starts servers of its own, loads the example's rows of one table, waits until capture has counted them and PostgreSQL
 has them all, then runs ``tailrace check`` of either depth in turn. Prints JSON: seconds as the audit itself tells them

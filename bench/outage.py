@@ -1,6 +1,6 @@
 """What a store that is down costs the others: latencies of all other stores before and while it is.
 
-``python bench/outage.py [--stores postgres,elasticsearch,neo4j] [--seconds 60] [--rate 100] [--rows N]``: one JSON
+``python -m bench.outage [--stores postgres,elasticsearch,neo4j] [--seconds 60] [--rate 100] [--rows N]``: one JSON
 object on stdout. All ten stores are started, filled and kept in step; each store named is stopped in its turn while
 changes go on, and started again. Only rows are looked at: what is made of them waits while PostgreSQL is down, which
 keeps what enrichment has said.
@@ -15,8 +15,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from proof import TOPICS, say, settle
-
+from bench.proof import TOPICS, say, settle
 from sinks.registry import SPECS
 from tailrace.declared import read_whole
 from tailrace.example.load import load

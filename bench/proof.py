@@ -1,13 +1,16 @@
 """Audits of a line under traffic: false alarms, then tamperings found and mended.
 
-``python bench/proof.py [--rows N] [--rate N] [--made-rate N] [--audits N] [--tamperings N]``: one JSON object on
-stdout. Servers of its own are started and stopped; a fill of 100,000 rows with everything that is made of them takes a
-quarter of an hour on two cores.
+    python -m bench.proof [--profile core|full] [--rows N] [--rate N] [--made-rate N] [--audits N] [--tamperings N]
 
-With ``--folder`` the servers' data stays there, and a later run goes on with the rows that it finds.
+Servers of the profile are started, filled and stopped; a fill of 100,000 rows with everything that is made of them
+takes a quarter of an hour on two cores, longer with all stores. With ``--folder`` the servers' data stays there, and a
+later run goes on with the rows that it finds.
 
 Two runs of audits over one fill: all targets, what was made of rows included, at the rate that enrichment bears on the
-machine at hand; then, with enrichment stopped, the rows' targets at the rate that is asked for.
+machine at hand; then, with enrichment stopped, the rows' targets at the rate that is asked for. Behind the first,
+stores are spoilt (`bench.tampering`) while traffic goes on: a quick audit must find what changed positions, hashes or
+presence, a deep one everything, each with its class and key; a repair must ask for exactly these, and the next audit
+be equal. Prints one JSON object, and ends with 1 where any of this was not so.
 """
 
 import argparse
@@ -18,16 +21,21 @@ import resource
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
 from contextlib import ExitStack, closing
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-from apart import TrafficApart
-from tampering import Spoiler, Where, uproot
+from typing import Any, Literal
 
 from audit.deep import Audited, Terms, check
-from audit.repair import planned, repair
+from audit.repair import planned as planned_repair
+from audit.repair import repair
+from audit.report import Class
+from bench.apart import TrafficApart
+from bench.tampering.plan import Spot, Where, expected, in_the_sums, planned
+from bench.tampering.spoiler import Spoiler, uproot
 from changes.topology import Topology
+from streams.deliver.control import flushing
 from streams.kafka import KafkaUrl
 from streams.mysql import MysqlUrl, connect
 from streams.watch import enrichment_of, lanes_of, wait
@@ -39,6 +47,9 @@ from tailrace.stack import Stack
 
 TOPICS = Path(__file__).parents[1] / "topics.yaml"
 TERMS = Terms(timeout=300.0, rounds=12)
+RATES = {"core": 1000.0, "full": 0.0}
+"""Changes a second while rows alone are audited, unless told otherwise."""
+FILLED_WITHIN = 4 * 3600.0
 
 
 def say(text: str) -> None:
@@ -46,99 +57,127 @@ def say(text: str) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--profile", choices=sorted(RATES), default="core", help="which servers")
     parser.add_argument("--rows", type=int, default=100_000)
-    parser.add_argument("--rate", type=float, default=1000.0, help="changes a second while rows alone are audited")
+    parser.add_argument("--rate", type=float, help="changes a second while rows alone are audited; 0 leaves this out")
     parser.add_argument("--made-rate", type=float, default=100.0, help="the same while all is; 0 leaves this out")
     parser.add_argument("--workers", type=int, default=4, help="connections that write")
     parser.add_argument("--audits", type=int, default=10)
     parser.add_argument("--tamperings", type=int, default=100)
+    parser.add_argument("--seed", type=int, default=7, help="of what is spoilt")
     parser.add_argument("--folder", type=Path, help="keep the servers' data here")
-    arguments = parser.parse_args()
+    given = parser.parse_args()
+    given.rate = RATES[given.profile] if given.rate is None else given.rate
     with ExitStack() as leaving:
-        folder = arguments.folder or Path(leaving.enter_context(tempfile.TemporaryDirectory(prefix="tailrace-proof-")))
-        stack = Stack(folder / "stack", report=say)
+        folder = given.folder or Path(leaving.enter_context(tempfile.TemporaryDirectory(prefix="tailrace-proof-")))
+        stack = Stack(folder / "stack", profile=given.profile, report=say)
         leaving.callback(stack.down)
         stack.up()
-        print(json.dumps(proved(arguments, folder, stack.endpoints()["future"]), indent=2))
+        told = proved(given, folder, stack.endpoints()["future"])
+    print(json.dumps(told, indent=2))
+    raise SystemExit(0 if told["proved"] else 1)
 
 
-def proved(arguments: argparse.Namespace, folder: Path, endpoints: dict[str, str]) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Under:
+    """A line under proof, its servers, and whether what is made of rows is looked at too."""
+
+    topology: Topology
+    endpoints: Mapping[str, str]
+    derived: bool
+
+    def settle(self, timeout: float) -> None:
+        settle(self.topology, self.endpoints, timeout, derived=self.derived)
+
+    def audited(self, depth: Literal["quick", "deep"] = "deep") -> Audited:
+        done = asyncio.run(
+            check(self.topology, "future", self.endpoints, derived=self.derived, depth=depth, terms=TERMS, tell=say)
+        )
+        say(f"{depth} audit: {figures(done)}")
+        return done
+
+
+def proved(given: argparse.Namespace, folder: Path, endpoints: dict[str, str]) -> dict[str, Any]:
     topology = having(read_whole(TOPICS), endpoints)
-    if not loaded(endpoints["mysql"]):
-        load(endpoints["mysql"], arguments.rows, 1)
+    if not loaded(topology, endpoints):
+        load(endpoints["mysql"], given.rows, 1)
     rows, made = (
         Pipeline(topology, {"future": endpoints}, topics=TOPICS, roles=roles, log_file=folder / f"{roles[0]}.log")
         for roles in (("capture", "deliver"), ("enrich",))
     )
-    told: dict[str, Any] = {"rows": arguments.rows}
+    told: dict[str, Any] = {"profile": given.profile, "rows": given.rows}
     rows.start()
     try:
-        if arguments.made_rate:
-            made.start()
-        try:
-            told["seconds_to_fill"] = filled(topology, endpoints, derived=bool(arguments.made_rate))
-            if arguments.made_rate:
-                told["all"] = under_traffic(arguments, topology, endpoints, derived=True)
-        finally:
-            made.stop()
-        if arguments.rate:
-            told["rows_alone"] = under_traffic(arguments, topology, endpoints, derived=False)
+        # Nobody here waits for a tier's hour to be over.
+        with flushing(KafkaUrl.parse(endpoints["kafka"]), "future"):
+            if given.made_rate:
+                made.start()
+            try:
+                told["seconds_to_fill"] = filled(Under(topology, endpoints, derived=bool(given.made_rate)))
+                if given.made_rate:
+                    told["all"] = under_traffic(given, Under(topology, endpoints, derived=True), given.made_rate)
+            finally:
+                made.stop()
+            if given.rate:
+                told["rows_alone"] = under_traffic(given, Under(topology, endpoints, derived=False), given.rate)
     finally:
         rows.stop()
+    runs = [told[name] for name in ("all", "rows_alone") if name in told]
+    told["proved"] = all(holds(run) for run in runs)
     return told | {"peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10}
 
 
-def loaded(url: str) -> bool:
+def loaded(topology: Topology, endpoints: dict[str, str]) -> bool:
     """Whether an earlier run left its rows here; what it planted is taken out."""
-    mysql = MysqlUrl.parse(url)
-    with closing(connect(mysql)) as connection, connection.cursor() as cursor:
+    with closing(connect(MysqlUrl.parse(endpoints["mysql"]))) as connection, connection.cursor() as cursor:
         cursor.execute("SELECT COUNT(*) FROM information_schema.TABLES WHERE TABLE_NAME = 'users'")
         there = cursor.fetchone() != (0,)
     if there:
-        uproot(mysql)
+        uproot(topology, endpoints)
     return there
 
 
-def filled(topology: Topology, endpoints: dict[str, str], *, derived: bool) -> float:
+def filled(line: Under) -> float:
     began = time.monotonic()
-    settle(topology, endpoints, 3600, derived=derived)
+    line.settle(FILLED_WITHIN)
     seconds = round(time.monotonic() - began, 1)
     say(f"filled in {seconds} s")
     return seconds
 
 
-def under_traffic(
-    arguments: argparse.Namespace, topology: Topology, endpoints: dict[str, str], *, derived: bool
-) -> dict[str, Any]:
+def under_traffic(given: argparse.Namespace, line: Under, rate: float) -> dict[str, Any]:
     """Audits while writes go on; where what was made is among them, tamperings behind them."""
-    rate = arguments.made_rate if derived else arguments.rate
-    spoiler = Spoiler(endpoints, random.Random(7), arguments.tamperings)
+    url, seed = line.endpoints["mysql"], 3 if line.derived else 4
     found: dict[str, Any] | None = None
-    seed = 3 if derived else 4
-    with TrafficApart(endpoints["mysql"], rate=rate, seed=seed, workers=arguments.workers) as traffic:
-        if derived:
-            spoiler.plant()  # behind the start: the traffic writes among the ids that it finds then
-        audits = [figures(audited(topology, endpoints, derived=derived)) for _ in range(arguments.audits)]
+    with TrafficApart(url, rate=rate, seed=seed, workers=given.workers) as traffic:
+        audits = [figures(line.audited()) for _ in range(given.audits)]
         written = traffic.stats()
-        if derived and arguments.tamperings:
-            spoiler.age(arguments.tamperings // 10 + 1)
-            traffic.pause()
-            settle(topology, endpoints, 600, derived=True)
-            traffic.resume()
-            found = tampering(topology, endpoints, spoiler, arguments.tamperings)
-    uproot(MysqlUrl.parse(endpoints["mysql"]))
+        if line.derived and given.tamperings:
+            spots = planned(line.topology, "future", random.Random(given.seed), given.tamperings)
+            with Spoiler(line.topology, "future", line.endpoints, spots) as spoiler:
+                traffic.pause()
+                # The traffic writes among the keys that it found at its start: none of these.
+                spoiler.plant()
+                line.settle(1800)
+                spoiler.age()
+                line.settle(600)
+                spoiler.spoil()
+                traffic.resume()
+            found = tampered(line, spots)
+    uproot(line.topology, line.endpoints)
     return {
         "changes": written.changes,
         "changes_a_second": round(written.rate, 1),
         "audits": audits,
         "false_differences": sum(one["different"] for one in audits),
-        "undecided_share": max(one["undecided_share"] for one in audits),
+        "undecided_share": max((one["undecided_share"] for one in audits), default=0.0),
         "tampering": found,
     }
 
 
-def settle(topology: Topology, endpoints: dict[str, str], timeout: float, *, derived: bool) -> None:
+def settle(topology: Topology, endpoints: Mapping[str, str], timeout: float, *, derived: bool) -> None:
+    """Wait until every store has what is committed by now."""
     mysql, kafka = MysqlUrl.parse(endpoints["mysql"]), KafkaUrl.parse(endpoints["kafka"])
     told = 0.0
 
@@ -154,12 +193,6 @@ def settle(topology: Topology, endpoints: dict[str, str], timeout: float, *, der
         raise SystemExit(f"not settled: {waited}")
 
 
-def audited(topology: Topology, endpoints: dict[str, str], *, derived: bool = True) -> Audited:
-    done = asyncio.run(check(topology, "future", endpoints, derived=derived, terms=TERMS, tell=say))
-    say(f"audit: {figures(done)}")
-    return done
-
-
 def figures(done: Audited) -> dict[str, Any]:
     results = done.report.results
     rows = sum(result.source_rows for result in results)
@@ -167,6 +200,7 @@ def figures(done: Audited) -> dict[str, Any]:
     return {
         "verdict": done.report.verdict,
         "seconds": done.report.seconds,
+        "targets": len(results),
         "keys": rows,
         "different": sum(result.different for result in results),
         "undecided": undecided,
@@ -180,32 +214,65 @@ def figures(done: Audited) -> dict[str, Any]:
     }
 
 
-def tampering(topology: Topology, endpoints: dict[str, str], spoiler: Spoiler, number: int) -> dict[str, Any]:
-    """Spoil, audit, repair, audit again."""
-    spoilt = spoiler.spoil(number)
-    first = audited(topology, endpoints)
-    found: dict[Where, str] = {
-        (result.sink, result.table, int(str(one.key["id"]))): one.class_
-        for result in first.report.results
-        for one in result.differences
-    }
-    different = sum(result.different for result in first.report.results)
-    plan = planned(first.findings, topology.every_target("future"), different=different, cap=10 * number)
+def tampered(line: Under, spots: list[Spot]) -> dict[str, Any]:
+    """What audits say of stores that are spoilt so, and how a repair mends them."""
+    targets = line.topology.every_target("future")
+    seen = line.audited("quick")
+    first = line.audited()
+    number = sum(result.different for result in first.report.results)
+    plan = planned_repair(first.findings, targets, different=number, cap=10 * len(spots))
+    asked = {(table, row.key[0]) for table, rows in plan.rows.items() for row in rows}
+    wanted = expected(spots, targets)
     began = time.monotonic()
-    mended = asyncio.run(repair(topology, "future", endpoints, plan, terms=TERMS))
+    mended = asyncio.run(repair(line.topology, "future", line.endpoints, plan, terms=TERMS))
     seconds = time.monotonic() - began
-    last = audited(topology, endpoints)
     return {
-        "made": len(spoilt),
-        "found_with_class_and_key": sum(found.get(where) == class_ for where, class_ in spoilt.items()),
-        "wrongly_classed": {
-            str(where): [class_, found.get(where)] for where, class_ in spoilt.items() if found.get(where) != class_
+        "made": len(spots),
+        "kinds": {
+            sink: sorted(spot.kind for spot in spots if spot.target.sink == sink) for sink in line.topology.sinks
         },
-        "found_beside_them": [f"{where}: {class_}" for where, class_ in found.items() if where not in spoilt],
-        "asked": plan.asked,
+        "deep": held_against(wanted, first),
+        "quick": held_against(in_the_sums(spots), seen, more=wanted),
+        "asked": len(asked),
+        "asked_beside_them": sorted(map(str, asked ^ {(table, number) for _, table, number in wanted})),
         "repair": {"verdict": mended.verdict, "seconds": round(seconds, 2)},
-        "audit_behind": figures(last),
+        "quick_audit_behind": figures(line.audited("quick")),
+        "audit_behind": figures(line.audited()),
     }
+
+
+def held_against(
+    wanted: Mapping[Where, Class], audited: Audited, more: Mapping[Where, Class] | None = None
+) -> dict[str, Any]:
+    """What was found of what should be; ``more`` may be found too."""
+    found: dict[Where, Class] = {
+        (side.target.sink, side.target.table, int(str(finding.key.values[0]))): finding.found.class_
+        for findings in audited.findings.values()
+        for side, finding in findings
+    }
+    known = {**wanted, **(more or {})}
+    return {
+        **{name: figures(audited)[name] for name in ("seconds", "undecided", "away")},
+        "wanted": len(wanted),
+        "found_with_class_and_key": sum(found.get(where) == class_ for where, class_ in wanted.items()),
+        "wrongly_classed": {
+            str(where): [class_, found.get(where)] for where, class_ in wanted.items() if found.get(where) != class_
+        },
+        "found_beside_them": [f"{where}: {class_}" for where, class_ in found.items() if known.get(where) != class_],
+    }
+
+
+def holds(run: Mapping[str, Any]) -> bool:
+    """Whether a run shows what it should."""
+    spoilt = run["tampering"]
+    calm = not run["false_differences"] and all(audit["verdict"] == "equal" for audit in run["audits"])
+    if spoilt is None:
+        return calm
+    exact = not any(
+        spoilt[depth][flaw] for depth in ("quick", "deep") for flaw in ("wrongly_classed", "found_beside_them")
+    )
+    behind = (spoilt["repair"], spoilt["quick_audit_behind"], spoilt["audit_behind"])
+    return calm and exact and not spoilt["asked_beside_them"] and all(one["verdict"] == "equal" for one in behind)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """How many changes a second a line bears: the rate raised step by step, until the lanes no longer keep up.
 
-``python bench/rates.py [--rows N] [--rates 100,200,…] [--seconds N] [--folder DIR]``: one JSON object on stdout. Its
+``python -m bench.rates [--rows N] [--rates 100,200,…] [--seconds N] [--folder DIR]``: one JSON object on stdout. Its
 servers are its own; enrichment is left out. For each step: the rate that the writers came to, how long
 the lanes then took to have all of it, and the processor time of each process, in cores. ``writers_alone`` is MySQL and
 its writers at the last rate with no line behind them: what they leave of the cores is all that a line can have.
@@ -17,9 +17,8 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from apart import TrafficApart
-from proof import TOPICS, loaded, say, settle
-
+from bench.apart import TrafficApart
+from bench.proof import TOPICS, loaded, say, settle
 from tailrace.declared import read_whole
 from tailrace.endpoints import having
 from tailrace.example.load import load
@@ -49,7 +48,7 @@ def main() -> None:
 def measured(arguments: argparse.Namespace, rates: list[float], folder: Path, stack: Stack) -> dict[str, Any]:
     endpoints = stack.endpoints()["future"]
     topology = having(read_whole(TOPICS), endpoints)
-    if not loaded(endpoints["mysql"]):
+    if not loaded(topology, endpoints):
         load(endpoints["mysql"], arguments.rows, 1)
     line = Pipeline(
         topology, {"future": endpoints}, topics=TOPICS, roles=("capture", "deliver"), log_file=folder / "line.log"

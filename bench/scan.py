@@ -3,8 +3,9 @@
     python -m bench.scan [--sink postgres] [--rows 50000] [--table jobs] [--rounds 3] [--folder F] [--share 1.0]
 
 The plain scan reads every row with the usual drivers, their usual conversions and nothing else: MySQL through
-pymysql's `SSCursor`, PostgreSQL through a cursor of asyncpg, Redis by SCAN and MGET with each value's JSON decoded,
-SQLite by opening each user's file. Scan and audit take turns, each in a process of its own whose start is not counted;
+pymysql's `SSCursor`, PostgreSQL through a cursor of asyncpg, MongoDB through pymongo, Elasticsearch through a point in
+time and its client, Neo4j through its driver, Redis by SCAN and MGET with each value's JSON decoded, SQLite by opening
+each user's file. Scan and audit take turns, each in a process of its own whose start is not counted;
 capture and delivery run beside them and have nothing to do. Prints JSON: seconds and processor seconds (medians of the
 rounds), peak memory in MB, and the audit divided by the scan in either.
 
@@ -26,9 +27,13 @@ from collections.abc import Callable
 from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import asyncpg
 import redis
+from elasticsearch import Elasticsearch
+from neo4j import GraphDatabase
+from pymongo import MongoClient
 from pymysql.cursors import SSCursor
 
 from audit.deep import Terms, check
@@ -37,6 +42,7 @@ from streams.mysql import MysqlUrl, connect
 from tailrace.declared import read_topology
 from tailrace.pipeline import Pipeline
 from tailrace.stack import Stack
+from tailrace.stack.beside import elsewhere
 
 _PAGE = 1000
 _TOPICS = """
@@ -54,9 +60,13 @@ tables:
 """
 
 
+PLACES = {"redis": "{table}:{{id}}", "neo4j": "Scanned"}
+"""Where rows go, where it is not called as their table is."""
+
+
 def topics_of(table: str, sink: str) -> str:
     user = "\n    user: user_id" if sink == "sqlite" else ""
-    more = f', place: "{table}:{{id}}"' if sink == "redis" else ""
+    more = f', place: "{PLACES[sink].format(table=table)}"' if sink in PLACES else ""
     return _TOPICS.format(
         table=table, sink=sink, tier="local" if sink == "sqlite" else "realtime", more=more, user=user
     )
@@ -95,7 +105,7 @@ def scan_redis(url: str, table: str) -> int:
 
         def take() -> int:
             found = client.mget(page) if page else []
-            taken = sum(json.loads(value) is not None for value in found if value is not None)  # type: ignore[union-attr]
+            taken = sum(json.loads(value) is not None for value in found if value is not None)
             page.clear()
             return taken
 
@@ -117,7 +127,56 @@ def scan_sqlite(url: str, table: str) -> int:
     return rows
 
 
-SCANS: dict[str, Callable[[str, str], int]] = {"postgres": scan_postgres, "redis": scan_redis, "sqlite": scan_sqlite}
+def scan_mysql_store(url: str, table: str) -> int:
+    return scan_mysql(url, f"_tr_{table}")
+
+
+def scan_mongodb(url: str, table: str) -> int:
+    with MongoClient[dict[str, Any]](url) as client:
+        return sum(1 for _ in client.get_default_database()[table].find(batch_size=_PAGE))
+
+
+def scan_elasticsearch(url: str, table: str) -> int:
+    rows = 0
+    with Elasticsearch(url, request_timeout=60) as client:
+        pit = client.open_point_in_time(index=f"jobfirst_future_{table}", keep_alive="5m")["id"]
+        after: list[Any] | None = None
+        while True:
+            found = client.search(
+                pit={"id": pit, "keep_alive": "5m"},
+                size=_PAGE,
+                sort=["_shard_doc"],
+                search_after=after,
+                track_total_hits=False,
+            )["hits"]["hits"]
+            rows += sum(hit["_source"] is not None for hit in found)
+            if len(found) < _PAGE:
+                client.close_point_in_time(id=pit)
+                return rows
+            after = found[-1]["sort"]
+
+
+def scan_neo4j(url: str, table: str) -> int:
+    parts = urlsplit(url)
+    auth = (parts.username or "", parts.password or "")
+    with (
+        GraphDatabase.driver(f"{parts.scheme}://{parts.hostname}:{parts.port}", auth=auth) as driver,
+        driver.session(fetch_size=_PAGE) as session,
+    ):
+        return sum(len(dict(one["n"])) > 0 for one in session.run(f"MATCH (n:{PLACES['neo4j']}) RETURN n"))
+
+
+SCANS: dict[str, Callable[[str, str], int]] = {
+    "ai_identity": scan_postgres,
+    "credit": scan_mysql_store,
+    "dao": scan_mysql_store,
+    "elasticsearch": scan_elasticsearch,
+    "mongodb": scan_mongodb,
+    "neo4j": scan_neo4j,
+    "postgres": scan_postgres,
+    "redis": scan_redis,
+    "sqlite": scan_sqlite,
+}
 
 
 # -- one turn, in a process of its own ----------------------------------------------------------------------------
@@ -160,7 +219,8 @@ def measured(given: argparse.Namespace) -> dict[str, Any]:
         there = topics.exists()
         topics.write_text(topics_of(given.table, given.sink))
         topology = read_topology(topics)
-        servers = Stack(folder / "stack", report=_say)
+        environ = {**os.environ, **elsewhere({"mysql", "kafka", "sqlite", given.sink})}
+        servers = Stack(folder / "stack", profile="full", environ=environ, report=_say)
         leaving.callback(servers.down)
         servers.up()
         endpoints = servers.endpoints()["future"]

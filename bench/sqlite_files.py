@@ -1,4 +1,4 @@
-"""What a folder of SQLite files costs: ``python bench/sqlite_files.py [--files N] [--rows N] [--rounds N]``.
+"""What a folder of SQLite files costs: ``python -m bench.sqlite_files [--files N] [--rows N] [--rounds N]``.
 
 Prints JSON: rows/s written in batches that touch all files in turn, then read, and summed, by walking them all; the
 best of the rounds. One process, one table, files in a folder of its own.

@@ -77,7 +77,8 @@ class StoredRow(msgspec.Struct, frozen=True):
 
     ``row`` holds values in a form that `changes.canonical` understands for the target's projected columns;
     ``hash`` is the stored ``tr-hash``. ``broken`` names columns whose value is there but not what the store makes of it
-    beside it, such as the relationship that it asks for: an audit calls them altered.
+    beside it, such as the relationship that it asks for, and in brackets what is no column, such as a lifetime: an
+    audit calls such a row altered.
     """
 
     key: Key

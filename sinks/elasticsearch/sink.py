@@ -11,13 +11,13 @@ from changes.canonical import halves
 from changes.errors import Misconfigured, Rejected, TailraceError, Transient
 from changes.key import Key, key_of
 from changes.record import APPLIED, STALE, BucketSum, Outcome, Record, StoredRow, StoredSums, rejected
-from changes.schema import TableSchema
+from changes.schema import Column, TableSchema
 from changes.target import Target
 from sinks.elasticsearch import catalog, graves, index_of, stamps, statements
 from sinks.elasticsearch.errors import CONFLICT, Cause, classify
 from sinks.elasticsearch.mappings import Analyzers, Index, index_for
 from sinks.elasticsearch.statements import Held, Prepared
-from sinks.elasticsearch.values import Decoder, Encoder, decoder, id_of
+from sinks.elasticsearch.values import Encoder, decoder, id_of
 from sinks.elasticsearch.view import view
 from sinks.elasticsearch.wire import Wire
 from sinks.fold import fold
@@ -178,15 +178,18 @@ class ElasticsearchSink:
         self, target: Target, schema: TableSchema, wanted: Sequence[tuple[str, Key]]
     ) -> list[StoredRow | None]:
         index = index_for(target, schema)
-        found: list[StoredRow | None] = []
+        stored, found = _storing(index.columns, schema), list[StoredRow | None]()
         for start in range(0, len(wanted), _PAGE):
-            places = [(index.name, id_of(index.key, key)) for _, key in wanted[start : start + _PAGE]]
-            answer = await self._wire.ask("POST", statements.MGET, statements.wanted(places))
-            for one in statements.got(answer.body):
+            page = wanted[start : start + _PAGE]
+            ids = [place or id_of(index.key, key) for place, key in page]
+            answer = await self._wire.ask(
+                "POST", statements.MGET, statements.wanted([(index.name, id_) for id_ in ids])
+            )
+            for (_, key), id_, one in zip(page, ids, statements.got(answer.body), strict=True):
                 if one.error is not None:
                     raise _unreadable(one.error)
-                row = _stored(decoder(index.columns), schema, one.source) if one.found else None
-                found.append(None if row is None else row[0])
+                row = stored(one.source, id_) if one.found else None
+                found.append(None if row is None or row[0].key.canonical != key.canonical else row[0])
         return found
 
     async def rows(
@@ -194,30 +197,33 @@ class ElasticsearchSink:
     ) -> AsyncIterator[StoredRow]:
         if buckets is not None and not buckets:
             return
-        reader = decoder(target.columns(schema))
+        stored = _storing(target.columns(schema), schema)
         async with view(self._wire, index_of(target)) as seen:
             async for hits in seen.pages(statements.living(buckets)):
                 for hit in hits:
-                    found = _stored(reader, schema, hit.source)
-                    if found is not None and (buckets is None or found[0].key.bucket in buckets):
+                    found = stored(hit.source, hit.id)
+                    # One that we did not write is in the bucket of its key, any other where it says that it is.
+                    if found is not None and (
+                        buckets is None or (found[1] if found[0].position else found[0].key.bucket) in buckets
+                    ):
                         yield found[0]
 
     async def sums(self, target: Target, schema: TableSchema, upto: int) -> StoredSums:
-        columns = tuple(schema.column(name) for name in schema.key)
+        stored = _storing(tuple(schema.column(name) for name in schema.key), schema)
         names = [*schema.key, "_tr_bucket"]
         async with view(self._wire, index_of(target)) as seen:
             sums = await seen.sums(upto)
             async for hits in seen.pages(statements.foreign(), schema.key):
                 for hit in hits:
-                    if (found := _stored(decoder(columns), schema, hit.source)) is not None:
+                    if (found := stored(hit.source, hit.id)) is not None:
                         row, _ = found
                         sums[row.key.bucket] = sums.get(row.key.bucket, BucketSum()) + BucketSum(1, *halves(row.hash))
             beyond: dict[tuple[str, bytes], int] = {}
             async for hits in seen.pages(statements.beyond(upto), names):
                 for hit in hits:
-                    if (found := _stored(decoder(columns), schema, hit.source)) is not None:
+                    if (found := stored(hit.source, hit.id)) is not None:
                         row, bucket = found
-                        beyond["", row.key.canonical] = bucket
+                        beyond[row.place, row.key.canonical] = bucket
         return StoredSums(sums, beyond)
 
     async def stamp(self, lane: str, stamp: str) -> str | None:
@@ -245,13 +251,26 @@ def _unreadable(cause: Cause) -> TailraceError:
     return classify(_STATUS_OF.get(cause.type, 503), cause, document=False)
 
 
-def _stored(reader: Decoder, schema: TableSchema, source: msgspec.Raw) -> tuple[StoredRow, int] | None:
-    """A document as a row, and its bucket; ``None`` for a tombstone, and for what somebody wrote without a key."""
-    found = reader.stored(source)
-    if not found.alive or any(found.row[name] is None for name in schema.key):
-        return None
-    try:
-        key = key_of(schema, found.row)
-    except ValueError:
-        return None
-    return StoredRow(key, "", found.position, found.hash, found.mapping, found.row, found.generation), found.bucket
+def _storing(
+    columns: tuple[Column, ...], schema: TableSchema
+) -> Callable[[msgspec.Raw, str], tuple[StoredRow, int] | None]:
+    """What makes a row of a document and its id, with the bucket that it says; ``None`` for a tombstone, and for what
+    somebody wrote without a key.
+
+    The row's place is ``""``, or the id where that is not the one of its key: then somebody else wrote it.
+    """
+    reader, key_columns = decoder(columns), [schema.column(name) for name in schema.key]
+
+    def stored(source: msgspec.Raw, id_: str) -> tuple[StoredRow, int] | None:
+        found = reader.stored(source)
+        if not found.alive or any(found.row[name] is None for name in schema.key):
+            return None
+        try:
+            key = key_of(schema, found.row)
+            place = "" if id_of(key_columns, key) == id_ else id_
+        except ValueError:
+            return None
+        row = StoredRow(key, place, found.position, found.hash, found.mapping, found.row, found.generation)
+        return row, found.bucket
+
+    return stored

@@ -190,16 +190,22 @@ class MongoSink:
         self, target: Target, schema: TableSchema, wanted: Sequence[tuple[str, Key]]
     ) -> list[StoredRow | None]:
         layout = layout_of(target, schema)
-        found: dict[Key, StoredRow] = {}
+        ids = [statements.place_id(layout, place, key) for place, key in wanted]
+        found = {(row.place, row.key): row for row in await self._living(layout, ids)}
+        return [found.get(one) for one in wanted]
+
+    async def _living(self, layout: Layout, ids: Sequence[Any]) -> list[StoredRow]:
+        """The rows of documents with these ids."""
+        found = []
         with _translated():
-            for start in range(0, len(wanted), _ASKED):
-                ids = [statements.id_of(layout, key) for _, key in wanted[start : start + _ASKED]]
+            for start in range(0, len(ids), _ASKED):
+                wanted = {"_id": {"$in": ids[start : start + _ASKED]}, **statements.LIVING}
                 async with asyncio.timeout(self._timeout):
-                    async for document in self._kept(target.place).find({"_id": {"$in": ids}, **statements.LIVING}):
+                    async for document in self._kept(layout.target.place).find(wanted):
                         row = statements.stored(layout, document)
                         if row is not None:
-                            found[row.key] = row
-        return [found.get(key) for _, key in wanted]
+                            found.append(row)
+        return found
 
     async def rows(
         self, target: Target, schema: TableSchema, buckets: Collection[int] | None = None
@@ -224,7 +230,9 @@ class MongoSink:
                     statements.sums(upto), allowDiskUse=True, hint={"$natural": 1}, batchSize=_PAGE
                 )
                 async with cursor:
-                    return statements.sums_from(layout, upto, [group async for group in cursor])
+                    groups = [group async for group in cursor]
+        strange = await self._living(layout, statements.strangers(groups))
+        return statements.sums_from(layout, upto, groups, {row.place: row for row in strange})
 
     async def stamp(self, lane: str, stamp: str) -> str | None:
         """Keep ``stamp`` for ``lane``, durably; returns the one it replaced, ``None`` for none."""

@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from bson import Int64, encode
+from bson import Int64, ObjectId, encode
 from bson.errors import BSONError
 from bson.raw_bson import RawBSONDocument
 
@@ -183,19 +183,45 @@ def of_buckets(buckets: Sequence[int]) -> dict[str, Any]:
 
 
 def stored(layout: Layout, document: Mapping[str, Any]) -> StoredRow | None:
-    """``None`` for a document whose ``_id`` is no key's: it is in no row's place."""
-    key = key_from(layout, document["_id"])
+    """Its place is ``""``, or its ``_id`` where that is an `ObjectId`: then somebody else wrote it. ``None`` for a
+    document that is no row's, by its ``_id`` or by its columns."""
+    id_ = document["_id"]
+    row = {name: take(document.get(name)) for name, take in layout.take}
+    key, place = key_from(layout, id_), ""
+    if key is None and isinstance(id_, ObjectId):
+        key, place = _told_key(layout, row), str(id_)
     if key is None:
         return None
     return StoredRow(
         key,
-        "",
+        place,
         number(document.get("_tr_pos")),
         number(document.get("_tr_h1")) << 32 | number(document.get("_tr_h2")),
         number(document.get("_tr_map")),
-        {name: take(document.get(name)) for name, take in layout.take},
+        row,
         number(document.get("_tr_gen")),
     )
+
+
+def _told_key(layout: Layout, row: Mapping[str, Any]) -> Key | None:
+    """The key that a document's columns say, if they do."""
+    if any(row[name] is None for name in layout.schema.key):
+        return None
+    try:
+        return key_of(layout.schema, row)
+    except (ValueError, TypeError, AttributeError, ArithmeticError):
+        return None
+
+
+def place_id(layout: Layout, place: str, key: Key) -> Any:
+    """The ``_id`` of what lies in a place, or under a key where that is ``""``."""
+    return ObjectId(place) if place else id_of(layout, key)
+
+
+def strangers(groups: Sequence[Mapping[str, Any]]) -> list[ObjectId]:
+    """The documents among `sums` that say neither their bucket nor their key."""
+    found = (group["_id"].get("id") for group in groups)
+    return [id_ for id_ in found if isinstance(id_, ObjectId)]
 
 
 def sums(upto: int) -> list[dict[str, Any]]:
@@ -220,18 +246,22 @@ def sums(upto: int) -> list[dict[str, Any]]:
     ]
 
 
-def sums_from(layout: Layout, upto: int, groups: Sequence[Mapping[str, Any]]) -> StoredSums:
-    """Documents that are in no row's place are left out."""
+def sums_from(
+    layout: Layout, upto: int, groups: Sequence[Mapping[str, Any]], strange: Mapping[str, StoredRow]
+) -> StoredSums:
+    """Documents that are no row's are left out. ``strange`` are the rows of `strangers`, by their place."""
     found = StoredSums({}, {})
     for group in groups:
         bucket, id_ = group["_id"].get("bucket"), group["_id"].get("id")
         if id_ is not None:
-            key = key_from(layout, id_)
+            key, place = key_from(layout, id_), ""
+            if key is None and (row := strange.get(str(id_))) is not None:
+                key, place = row.key, row.place
             if key is None:
                 continue
             bucket = key.bucket
             if number(group["pos"]) > upto:
-                found.beyond["", key.canonical] = bucket
+                found.beyond[place, key.canonical] = bucket
                 continue
         one = BucketSum(group["count"], int(group["h1"]), int(group["h2"]))
         found.sums[bucket] = found.sums.get(bucket, BucketSum()) + one

@@ -121,15 +121,21 @@ class Neo4jSink:
         self, target: Target, schema: TableSchema, wanted: Sequence[tuple[str, Key]]
     ) -> list[StoredRow | None]:
         table = table_of(target, schema)
-        keys = [key_text(table.key, key.values) for _, key in wanted]
-        stored, found = Stored(table, schema), dict[str, StoredRow | None]()
+        # A node is looked up by its key; one that has none of ours by its element id, which is its place.
+        asked = [(place, "" if place else key_text(table.key, key.values)) for place, key in wanted]
+        keys, strange = [text for place, text in asked if not place], [place for place, _ in asked if place]
+        texts, stored = statements.statements_of(table), Stored(table, schema)
+        found: dict[tuple[str, str], StoredRow | None] = {}
         with _translated():
             async with asyncio.timeout(self._timeout), self._reading() as transaction:
                 for start in range(0, len(keys), _PAGE):
-                    text, page = statements.statements_of(table).read, keys[start : start + _PAGE]
-                    for fields in await _rows(transaction, text, keys=page, target=target.name):
-                        found[fields[0]] = stored.row(fields)
-        return [found.get(key) for key in keys]
+                    page = keys[start : start + _PAGE]
+                    for fields in await _rows(transaction, texts.read, keys=page, target=target.name):
+                        found["", fields[0]] = stored.row(fields)
+                if strange:
+                    for fields in await _rows(transaction, texts.found, ids=strange, target=target.name):
+                        found[fields[-1], ""] = stored.row(fields)
+        return [found.get(one) for one in asked]
 
     async def rows(
         self, target: Target, schema: TableSchema, buckets: Collection[int] | None = None

@@ -180,16 +180,18 @@ def held(type_: str) -> str:
 class Statements:
     """The texts for one table.
 
-    ``scan``, ``some`` (of buckets), ``stray`` (without one) and ``read`` (of keys) return of each row its node's key,
-    the columns, the reserved fields, and for each type of its edges the fields of `edges.Held` but the type, of those
-    that the row made. ``sums`` and ``resum`` return for each bucket count and sums of the rows up to a position, and
-    the key columns of those beyond it; ``resum`` is of some buckets, without some keys.
+    ``scan``, ``some`` (of buckets), ``stray`` (without one), ``read`` (of keys) and ``found`` (of element ids) return
+    of each row its node's key, the columns, the reserved fields, for each type of its edges the fields of `edges.Held`
+    but the type, of those that the row made, and its element id where it has no key of ours, else "". ``sums`` and
+    ``resum`` return for each bucket count and sums of the rows up to a position, and the key columns of those beyond
+    it; ``resum`` is of some buckets, without some keys.
     """
 
     scan: str
     some: str
     stray: str
     read: str
+    found: str
     sums: str
     resum: str
 
@@ -200,7 +202,8 @@ def statements_of(table: Table) -> Statements:
     fields = ", ".join(f"n.{quote(column.name)}" for column in table.columns)
     edges = ", ".join(_made(type_) for type_ in types_of(table))
     reserved = ", ".join(f"n.{name}" for name in RESERVED)
-    shown = f"n.{KEY}, [{fields}], [{reserved}], [{edges}]"
+    strange = f"CASE WHEN n.{KEY} IS NULL THEN elementId(n) ELSE '' END"
+    shown = f"n.{KEY}, [{fields}], [{reserved}], [{edges}], {strange}"
     rows = f"MATCH (n:{label}) WHERE n.{STUB} IS NULL"
     summed = (
         "WITH n._tr_bucket AS bucket, n._tr_pos AS pos, n._tr_h1 AS h1, n._tr_h2 AS h2,"
@@ -213,6 +216,7 @@ def statements_of(table: Table) -> Statements:
         some=f"{rows} AND n._tr_bucket IN $buckets RETURN {shown}",
         stray=f"{rows} AND n._tr_bucket IS NULL RETURN {shown}",
         read=f"UNWIND $keys AS k MATCH (n:{label} {{{KEY}: k}}) WHERE n.{STUB} IS NULL RETURN {shown}",
+        found=f"UNWIND $ids AS id MATCH (n:{label}) WHERE elementId(n) = id AND n.{KEY} IS NULL RETURN {shown}",
         sums=f"MATCH (n:{label}) WHERE n._tr_bucket IS NOT NULL {summed}",
         resum=f"MATCH (n:{label}) WHERE n._tr_bucket IN $buckets AND NOT n.{KEY} IN $without {summed}",
     )

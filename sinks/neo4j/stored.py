@@ -24,9 +24,10 @@ class Stored:
     def row(self, fields: Sequence[Any]) -> StoredRow | None:
         """A row of what `statements.Statements.read` and its like return; ``None`` where its key columns hold no key.
 
-        A node without our key was not written by us: its position is 0, and no edges are asked of it.
+        A node without our key was not written by us: its position is 0, no edges are asked of it, and its place is its
+        element id.
         """
-        node_key, values, reserved, made = fields
+        node_key, values, reserved, made, place = fields
         row = {
             name: value_of(column, value) for (name, column), value in zip(self._columns.items(), values, strict=True)
         }
@@ -40,7 +41,7 @@ class Stored:
                 Held(one[0], type_, *one[1:]) for type_, some in zip(self._types, made, strict=True) for one in some
             ]
             wrong = broken(self._table.target, self._columns, row, node_key, held)
-        return StoredRow(key, "", position, high << 32 | low, mapping, row, generation, wrong)
+        return StoredRow(key, place, position, high << 32 | low, mapping, row, generation, wrong)
 
     def sum(self, found: StoredSums, rows: Iterable[Sequence[Any]]) -> None:
         """Add what `statements.Statements.sums` or ``resum`` returned."""

@@ -22,6 +22,7 @@ from sinks.redis.errors import classify
 from sinks.redis.place import META_PREFIX, STAMP_PREFIX, glob, matches, shape, stamped
 
 _PAGE = 1000
+_GONE = -2
 _REMEMBERED = 20_000
 
 
@@ -119,11 +120,9 @@ class RedisSink:
             return []
         with _translated():
             texts: list[Any] = await self._client.mget([*places, *map(statements.stamp_key, places)])
+            left: list[int] = await self._client.eval(statements.LEFT, len(places), *places)
         stored = _storing(target, schema)
-        return [
-            stored(place, text, stamp)
-            for place, text, stamp in zip(places, texts[: len(places)], texts[len(places) :], strict=True)
-        ]
+        return list(map(stored, places, texts[: len(places)], texts[len(places) :], left))
 
     async def rows(
         self, target: Target, schema: TableSchema, buckets: Collection[int] | None = None
@@ -220,11 +219,12 @@ class RedisSink:
             await self._client.aclose(close_connection_pool=True)
 
 
-def _storing(target: Target, schema: TableSchema) -> Callable[[str, bytes | None, bytes | None], StoredRow | None]:
-    """What makes a row of its place, its value and its stamp."""
+def _storing(target: Target, schema: TableSchema) -> Callable[[str, bytes | None, bytes | None, int], StoredRow | None]:
+    """What makes a row of its place, its value, its stamp and its lifetime."""
     names, key_of = [column.name for column in target.columns(schema)], keys_of(schema)
+    mapping = target.mapping
 
-    def stored(place: str, text: bytes | None, stamp: bytes | None) -> StoredRow | None:
+    def stored(place: str, text: bytes | None, stamp: bytes | None, left: int) -> StoredRow | None:
         """A value without a stamp was not written by us, or lost it: its position is 0, and the next write lands."""
         if text is None:
             return None
@@ -236,7 +236,10 @@ def _storing(target: Target, schema: TableSchema) -> Callable[[str, bytes | None
         except ValueError:  # somebody put there what is no key
             return None
         told = statements.stamp_from(stamp)
-        return StoredRow(key, place, told.position, told.hash, told.mapping, row, told.generation)
+        # One that went meanwhile was there; one that was written under another declaration lives as that says.
+        lives = left == _GONE or told.mapping != mapping or statements.lives_right(target, left)
+        wrong = () if lives else (statements.LIFETIME,)
+        return StoredRow(key, place, told.position, told.hash, told.mapping, row, told.generation, wrong)
 
     return stored
 

@@ -78,6 +78,16 @@ end
 return answer
 """
 
+LEFT = """
+-- KEYS: values' keys. Answers for each how many ms it has left to live; -1: it stays, -2: it is not there.
+local answer = {}
+for i = 1, #KEYS do answer[i] = redis.call('PTTL', KEYS[i]) end
+return answer
+"""
+
+LIFETIME = "(lifetime)"
+"""What is told to be wrong with a row that has another lifetime than its target declares."""
+
 _decode = msgspec.json.Decoder(dict[str, Any]).decode
 
 _GENERATION_WIDTH = 5
@@ -155,6 +165,12 @@ def lifetimes(target: Target, *, alive: bool) -> tuple[int, int]:
     if alive and not keep:
         return 0, 0
     return keep * 1000, max(target.tombstones_for, keep) * 1000
+
+
+def lives_right(target: Target, left: int) -> bool:
+    """Whether a value with so many ms left, by `LEFT`, has the lifetime that it was written with."""
+    given, _ = lifetimes(target, alive=True)
+    return 0 <= left <= given if given else left == -1
 
 
 def arguments(records: Sequence[Record]) -> tuple[list[str], list[str | bytes | int]]:

@@ -173,6 +173,29 @@ async def test_json_stands_in_documents_as_what_it_is(harness: ElasticsearchHarn
         assert (held.row["note"], held.row["data"]) == (text, text)
 
 
+async def test_what_somebody_else_put_into_the_index_is_told_where_it_stands(
+    stage: Stage, server: httpx.AsyncClient
+) -> None:
+    row = {"id": 1, "user_id": 1, "title": "ours", "amount": "1.00"}
+    await stage.write(stage.put(10, **row))
+    index = index_of(stage.target)
+    (ours,) = await stage.all()
+    source = (await server.get(f"/{index}/_doc/1")).json()["_source"]
+    for id_, fields in (("copy", source), ("bare", {"id": 9, "title": "theirs"})):
+        (await server.put(f"/{index}/_doc/{id_}?refresh=true", json=fields)).raise_for_status()
+    copy, found, theirs = sorted(await stage.all(), key=lambda one: (one.key.canonical, not one.place))
+    assert found == ours
+    assert [(one.place, one.key.values, one.position) for one in (copy, theirs)] == [
+        ("copy", (1,), 10),
+        ("bare", (9,), 0),
+    ]
+    places = [("copy", copy.key), ("", copy.key), ("bare", theirs.key), ("", theirs.key), ("bare", copy.key)]
+    assert await stage.sink.read(stage.target, stage.schema, places) == [copy, ours, theirs, None, None]
+    assert await stage.all([theirs.key.bucket]) == [theirs]
+    sums = await stage.sink.sums(stage.target, stage.schema, 10)
+    assert {bucket: one.count for bucket, one in sums.sums.items()} == {ours.key.bucket: 2, theirs.key.bucket: 1}
+
+
 async def test_what_is_somebody_elses_is_left_alone(harness: ElasticsearchHarness, server: httpx.AsyncClient) -> None:
     sink = harness.build()
     try:

@@ -141,7 +141,7 @@ async def test_keys_of_several_columns_and_beyond_an_int64(stage: Stage) -> None
 async def test_documents_of_others(harness: MongoHarness, stage: Stage) -> None:
     key = key_of(PLAIN, ROW)
     async with harness.collection(stage.target) as collection:
-        await collection.insert_many([{"_id": Int64(7), "title": "mine"}, {"_id": ObjectId(), "id": 8}])
+        await collection.insert_many([{"_id": Int64(7), "title": "mine"}, {"_id": ObjectId(), "title": "of no row"}])
     (found,) = await stage.all()
     assert (found.key, found.position, found.row["title"]) == (key, 0, "mine")
     assert await stage.all([key.bucket]) == [found]
@@ -150,6 +150,30 @@ async def test_documents_of_others(harness: MongoHarness, stage: Stage) -> None:
     assert (stored.sums, stored.beyond) == ({key.bucket: BucketSum(1, 0, 0)}, {})
     assert await stage.write(stage.put(1, **ROW)) == ["applied"]
     assert [row.position for row in await stage.all()] == [1]
+
+
+async def test_what_somebody_else_put_into_the_collection_is_told_where_it_stands(
+    harness: MongoHarness, stage: Stage
+) -> None:
+    await stage.write(stage.put(10, id=1, user_id=1, title="ours", amount="1.00"))
+    (ours,) = await stage.all()
+    ids = [ObjectId() for _ in range(3)]
+    async with harness.collection(stage.target) as collection:
+        copied = await collection.find_one({"_id": 1})
+        await collection.insert_many(
+            [copied | {"_id": ids[0]}, {"_id": ids[1], "id": 9, "title": "theirs"}, {"_id": ids[2], "title": "no row"}]
+        )
+    copy, found, theirs = sorted(await stage.all(), key=lambda one: (one.key.canonical, not one.place))
+    assert found == ours
+    assert [(one.place, one.key.values, one.position) for one in (copy, theirs)] == [
+        (str(ids[0]), (1,), 10),
+        (str(ids[1]), (9,), 0),
+    ]
+    places = [(copy.place, copy.key), ("", copy.key), (theirs.place, theirs.key), ("", theirs.key)]
+    assert await stage.sink.read(stage.target, stage.schema, places) == [copy, ours, theirs, None]
+    assert await stage.all([theirs.key.bucket]) == [theirs]
+    sums = await stage.sink.sums(stage.target, stage.schema, 10)
+    assert {bucket: one.count for bucket, one in sums.sums.items()} == {ours.key.bucket: 2, theirs.key.bucket: 1}
 
 
 async def test_a_collection_of_somebody_s_is_refused(harness: MongoHarness, stage: Stage) -> None:

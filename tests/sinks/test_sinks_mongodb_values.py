@@ -307,7 +307,7 @@ def test_groups_as_sums() -> None:
         {"_id": {"id": bson.ObjectId()}, "count": 1, "h1": 0, "h2": 0, "pos": None},  # and in none
     ]
     foreign = key_of(PLAIN, {"id": 8}).bucket
-    assert sums_from(layout, 10, groups) == StoredSums(
+    assert sums_from(layout, 10, groups, {}) == StoredSums(
         {5: BucketSum(2, 2**33, 1), foreign: BucketSum(1, 0, 0)}, {("", key.canonical): key.bucket}
     )
 

@@ -62,6 +62,8 @@ async def test_a_node_that_somebody_made_is_a_row_until_its_delete(harness: Neo4
     await cypher(harness.url, f"CREATE (:`{label}` {{id: 2, title: 'theirs'}}), (:`{label}` {{title: 'no key'}})")
     ours, theirs = await stage.all()
     assert (ours.row["title"], theirs.key.values, theirs.position, theirs.hash) == ("ours", (2,), 0, 0)
+    places = [(theirs.place, theirs.key), ("", theirs.key), ("", ours.key)]
+    assert await stage.sink.read(stage.target, stage.schema, places) == [theirs, None, ours]
     assert await stage.all([theirs.key.bucket]) == [theirs]
     assert await stage.all([(theirs.key.bucket + 1) % 1024]) == []
     stored = await stage.sink.sums(stage.target, stage.schema, 100)

@@ -21,7 +21,17 @@ from sinks.redis import check, place_of
 from sinks.redis.errors import classify
 from sinks.redis.place import glob, matches, render
 from sinks.redis.sink import RedisSink
-from sinks.redis.statements import NO_STAMP, Stamp, arguments, lifetimes, outcomes, row_from, stamp_from, value_text
+from sinks.redis.statements import (
+    LIFETIME,
+    NO_STAMP,
+    Stamp,
+    arguments,
+    lifetimes,
+    outcomes,
+    row_from,
+    stamp_from,
+    value_text,
+)
 
 ROW = {"id": 7, "user_id": 1, "title": "é", "amount": "1.50"}
 
@@ -185,6 +195,29 @@ async def test_a_cached_value_that_expired_may_come_back(stage: Stage, client: R
     assert await cached.write(cached.put(9, **ROW)) == ["stale"]
     assert await cached.write([one]) == ["applied"]
     assert len(await cached.all()) == 1
+
+
+async def test_another_lifetime_than_is_declared_is_told(stage: Stage, client: Redis) -> None:
+    cached = replace(stage, target=target_of("redis", f"{new_place()}:{{id}}", keep="cache", keep_for=60))
+    await cached.sink.open([(cached.target, PLAIN)])
+
+    async def broken(one: Stage) -> list[tuple[str, ...]]:
+        held = await one.held(**ROW)
+        assert held is not None
+        return [held.broken, *(row.broken for row in await one.all())]
+
+    for one in (stage, cached):
+        place = one.spec.place_of(one.target, ROW)
+        await one.write(one.put(10, **ROW))
+        assert await broken(one) == [(), ()]
+        await client.expire(place, 3600)
+        assert await broken(one) == [(LIFETIME,), (LIFETIME,)]
+        await one.write(one.put(10, **ROW))
+        assert await broken(one) == [(), ()]
+    await client.persist(place)
+    assert await broken(cached) == [(LIFETIME,), (LIFETIME,)]
+    # What was written under another declaration is told for that.
+    assert await broken(replace(cached, target=msgspec.structs.replace(cached.target, keep_for=7200))) == [(), ()]
 
 
 async def test_only_keys_of_the_pattern_are_walked(stage: Stage, client: Redis) -> None:
