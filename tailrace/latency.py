@@ -27,7 +27,8 @@ SLOWEST = 600.0
 """A tier that may gather changes for longer than this (seconds) is left out: nobody waits for an hour."""
 
 _PAUSE_SECONDS = 0.05
-_LOST_SECONDS = 10.0
+_LOST_SECONDS, _MADE_SECONDS = 10.0, 60.0
+"""What is made of rows waits for models, and for the rows before."""
 _OFTEN, _LOOKS = 0.001, 50
 """A store is looked at so many times in the time for which its tier gathers, and at most each millisecond: to look at
 ten stores without a pause would take what they need to keep up."""
@@ -57,7 +58,7 @@ def measure(
     can be left out.
 
     ``rate`` is the other traffic's, in changes a second. Raises `Transient` where a probe is not visible within ten
-    seconds and twice what its tier is to be fresh in: no pipeline runs, or it stands.
+    seconds (a minute for what is made of it) and twice what its tier is to be fresh in: no pipeline runs, or it stands.
     """
     traffic = Traffic(endpoints["mysql"], rate=rate, seed=20250913) if rate > 0 else None
     with closing(connect(MysqlUrl.parse(endpoints["mysql"]))) as mysql:
@@ -172,7 +173,7 @@ def _commit(mysql: Connection, probe: Probe) -> float:
 async def _until(probe: Probe, sink: Sink, before: int) -> int:
     """The position under which the row is stored, as soon as that is another than ``before``."""
     tier = probe.target.tier
-    patience = _LOST_SECONDS + 2 * tier.fresh
+    patience = (_LOST_SECONDS if probe.target.of is None else _MADE_SECONDS) + 2 * tier.fresh
     deadline = time.monotonic() + patience
     while True:
         (found,) = await sink.read(probe.target, probe.schema, [(probe.place, probe.key)])
@@ -180,6 +181,7 @@ async def _until(probe: Probe, sink: Sink, before: int) -> int:
             return found.position
         if time.monotonic() > deadline:
             raise Transient(
-                f"the probe was not visible in {probe.target.sink} within {patience:.0f} s: does the pipeline run?"
+                f"the probe was not visible as `{probe.target.name}` of {probe.target.sink} within {patience:.0f} s:"
+                " does the pipeline run?"
             )
         await asyncio.sleep(max(_OFTEN, tier.flush / _LOOKS))
