@@ -5,7 +5,7 @@ Bodies are these structs as JSON. Whatever is not known is ``null``, never 0. Ti
 
     GET  /state                            State
     GET  /trend?since_ms=                  Trend
-    GET  /audits?limit=                    list[Audit], newest first
+    GET  /audits?limit=&why=               list[Audit], newest first; `why` names those that are wanted, with commas
     GET  /audits/{id}                      AuditDetail
     GET  /audits/{id}.html                 the report as one self-contained page
     GET  /differences/{id}?sink=&table=    list[SideBySide], read anew

@@ -70,18 +70,42 @@ function incident(one, now_ms) {
       h("button", { type: "button", class: "link", "data-act": "show-audit", "data-id": one.last_by }, "Show rows")));
 }
 
-export function audits({ version, list, more, next, write, chosen, silence, now_ms }) {
+// Audits on schedule, newest first, that said the same one after the other, those of each depth by themselves: the newest
+// of them, how many they are, and the oldest. What a person ordered is not lost among them.
+export function runs(list) {
+  const latest = {};
+  const found = [];
+  for (const one of list) {
+    const apart = Object.entries(one.by_sink).filter(([, verdict]) => verdict !== "equal");
+    const said = JSON.stringify([one.verdict, one.verdict === "equal" ? "" : [one.different, apart, one.reason]]);
+    const run = latest[one.depth];
+    if (run?.said === said && ended(run.newest)) Object.assign(run, { times: run.times + 1, oldest: one });
+    else found.push(latest[one.depth] = { said, newest: one, times: 1, oldest: one });
+  }
+  return found;
+}
+
+// `list`: {ordered, scheduled, more}, of either no more than so many `lines`.
+export function audits({ version, list, lines, next, write, chosen, silence, now_ms }) {
   const order = write && !silence ? h("span", { class: "buttons" }, ["quick", "deep"].map((depth) =>
     h("button", { type: "button", "data-act": "audit", "data-depth": depth }, `Audit now, ${depth}…`))) : null;
   return [
     h("h2", { id: "audits-title" }, "Audits", order),
     silence ? h("p", { class: "empty" }, `Not known: ${silence}.`) : null,
     next?.length ? h("p", { class: "about" }, "Next: ", next.map((one, index) => [index ? ", " : "", due(one, now_ms)]), ".") : null,
-    silence ? null : !list ? h("p", { class: "empty" }, "Asking…") : !list.length ? h("p", { class: "empty" }, "None yet.")
-      : h("div", { class: "scroll", tabindex: "0", role: "group", "aria-label": "audits" }, h("table", { class: "stack" }, heads(["began", "why", "verdict", "rows", "different", "undecided", "took", "position", ""], ["rows", "different", "undecided", "took", "position"]),
-        h("tbody", {}, list.map((one) => audit_row(version, one, chosen, now_ms))))),
-    more ? h("button", { type: "button", class: "link", "data-act": "older" }, "Show older audits") : null,
+    silence ? null : !list ? h("p", { class: "empty" }, "Asking…") : [
+      table("Ordered, and behind replays", list.ordered.slice(0, lines).map((one) => audit_row(version, one, chosen, now_ms))),
+      table("On schedule", runs(list.scheduled).slice(0, lines).map((run) => audit_row(version, run.newest, chosen, now_ms, run))),
+      list.ordered.length + list.scheduled.length ? null : h("p", { class: "empty" }, "None yet."),
+      list.more ? h("button", { type: "button", class: "link", "data-act": "older" }, "Show older audits") : null],
   ];
+}
+
+const FIGURES = ["rows", "different", "undecided", "took", "position"];
+
+function table(title, found) {
+  return found.length ? [h("h3", {}, title), h("div", { class: "scroll", tabindex: "0", role: "group", "aria-label": title },
+    h("table", { class: "stack" }, heads(["began", "why", "verdict", ...FIGURES, ""], FIGURES), h("tbody", {}, found)))] : null;
 }
 
 function due(one, now_ms) {
@@ -89,13 +113,14 @@ function due(one, now_ms) {
   return one.at_ms <= now_ms ? `${one.depth} now${waits}` : `${one.depth} in ${span((one.at_ms - now_ms) / 1000)}${waits}`;
 }
 
-function audit_row(version, one, chosen, now_ms) {
+// `run`: the audits that said the same before it; its name is the oldest's, which stays while newer ones come.
+function audit_row(version, one, chosen, now_ms, run = { times: 1, oldest: one }) {
   const sinks = Object.entries(one.by_sink).filter(([, verdict]) => verdict !== "equal");
   const verdict = ended(one) ? state_of(one.verdict ?? "unknown", one.verdict ?? "not done") : state_of("running", "under way");
   const about = [one.reason, sinks.map(([sink, found]) => (found === one.verdict ? sink : `${sink} ${found}`)).join(", ")].filter(Boolean).join("; ");
   const done = ended(one);
-  return h("tr", { "data-key": one.id, class: chosen === one.id ? "chosen" : "" },
-    h("td", { "data-label": "began" }, when(one.began_ms, now_ms)),
+  return h("tr", { "data-key": run.oldest.id, class: chosen === one.id ? "chosen" : "" },
+    h("td", { "data-label": "began" }, when(one.began_ms, now_ms), run.times > 1 ? h("small", {}, `${count(run.times)} since `, when(run.oldest.began_ms, now_ms)) : null),
     h("td", { "data-label": "why" }, `${one.why}, ${one.depth}`),
     h("td", { "data-label": "verdict" }, verdict, about ? h("small", {}, about) : null),
     [["rows", one.rows], ["different", one.different], ["undecided", one.undecided]].map(([label, figure]) => h("td", { class: "figure", "data-label": label }, done ? count(figure) : "")),
