@@ -16,6 +16,8 @@ LATEST = 86_400.0
 """A deep audit comes at least so often, whatever share of time that takes."""
 LATE = 10.0
 """Seconds that a lane may be late beyond its objective before an audit does without its store."""
+COUNT_SHARE = 0.05
+"""The greatest share of time for which records are counted."""
 SLOW = 10.0
 """Lanes of tiers that hold changes back for longer than this are asked to write."""
 
@@ -88,6 +90,11 @@ def due(rhythm: Rhythm, pasts: Mapping[Depth, Past], now: float) -> list[tuple[f
         next_deep = deep.began + between
     both: list[tuple[float, Depth]] = [(next_quick, "quick"), (next_deep, "deep")]
     return sorted(both, key=lambda one: one[0])
+
+
+def count_due(rhythm: Rhythm, past: Past | None, now: float) -> float:
+    """When records are to be counted: as often as quick audits are due at the soonest, beside whatever audit runs."""
+    return now if past is None else past.began + max(rhythm.quick, past.seconds / COUNT_SHARE)
 
 
 def choice(paces: Iterable[Pace], *, depth: Depth, last: Mapping[str, float], now: float) -> Choice:

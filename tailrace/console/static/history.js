@@ -1,7 +1,7 @@
 // What was done and found: the audit under way, the history of audits, incidents, and this page's own orders.
 
 import { h } from "./dom.js";
-import { count, heads, key_text, rows, span, state_of, when } from "./words.js";
+import { count, heads, key_text, records, rows, span, state_of, when } from "./words.js";
 
 const LISTED = 3;
 
@@ -60,14 +60,15 @@ export function incidents({ state, closed, silence, now_ms }) {
 }
 
 function incident(one, now_ms) {
+  const lost = one.class === "unaccounted"; // records, which have no rows to show, seen by counts instead of audits
   const keys = one.keys.slice(0, LISTED).map(key_text).join("; ");
   const more = one.rows > Math.min(LISTED, one.keys.length) ? " …" : "";
   return h("div", { class: "incident", "data-key": one.id },
-    h("p", {}, state_of(one.closed_ms === null ? "different" : "equal", `${one.sink} ${one.table}: ${rows(one.rows)} ${one.class}`)),
-    h("p", { class: "about" }, h("code", {}, keys + more)),
-    h("p", { class: "about" }, "since ", when(one.opened_ms, now_ms), `, seen by ${count(one.audits)} ${one.audits === 1 ? "audit" : "audits"} (${one.depth}), last `, when(one.last_ms, now_ms),
+    h("p", {}, state_of(one.closed_ms === null ? "different" : "equal", `${one.sink} ${one.table}: ${lost ? `${records(one.rows)} unaccounted for` : `${rows(one.rows)} ${one.class}`}`)),
+    lost ? h("p", { class: "about" }, "Captured, and no lane says what became of them, or two do. What differs for it an audit finds.") : h("p", { class: "about" }, h("code", {}, keys + more)),
+    h("p", { class: "about" }, "since ", when(one.opened_ms, now_ms), `, seen by ${count(one.audits)} ${lost ? "count" : "audit"}${one.audits === 1 ? "" : "s"}${lost ? "" : ` (${one.depth})`}, last `, when(one.last_ms, now_ms),
       one.closed_ms === null ? null : [", closed ", when(one.closed_ms, now_ms)], " ",
-      h("button", { type: "button", class: "link", "data-act": "show-audit", "data-id": one.last_by }, "Show rows")));
+      lost ? null : h("button", { type: "button", class: "link", "data-act": "show-audit", "data-id": one.last_by }, "Show rows")));
 }
 
 // Audits on schedule, newest first, that said the same one after the other, those of each depth by themselves: the newest

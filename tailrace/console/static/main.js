@@ -141,7 +141,7 @@ async function of_audit(version, id, sink) {
 
 function of_incidents(incidents, sink) {
   const groups = [];
-  for (const one of incidents.filter((incident) => !sink || incident.sink === sink)) {
+  for (const one of incidents.filter((incident) => incident.class !== "unaccounted" && (!sink || incident.sink === sink))) {
     const fresh = { audit: one.last_by, sink: one.sink, table: one.table, different: 0, classes: new Set(), rows: null, error: "" };
     const group = groups.find((known) => same_group(known, fresh)) ?? fresh;
     if (group === fresh) groups.push(fresh);
