@@ -9,6 +9,8 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from audit.incidents import Depth
+from changes.tier import seconds
+from changes.topology.model import AuditDecl
 
 QUICK_SHARE = 0.2
 """The greatest share of time that quick audits take: where one takes longer, the next one comes later."""
@@ -30,6 +32,10 @@ class Rhythm:
     quick: float = 60.0
     deep: float = 600.0
     share: float = 0.05
+
+    @classmethod
+    def of(cls, declared: AuditDecl) -> "Rhythm":
+        return cls(seconds(declared.quick), seconds(declared.deep), declared.share)
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,6 @@ from audit.history import History
 from audit.incidents import Incident, Step, step
 from audit.schedule import SLOW, Rhythm
 from changes.errors import Transient
-from changes.tier import seconds
 from changes.topology import Topology
 from streams.kafka import KafkaUrl, ensure_topics
 from streams.topics import topic_specs
@@ -56,7 +55,7 @@ class Agent:
         self._auditor = Auditor(topology, version, endpoints)
         self._webhook = Webhook(webhook, self._sent)
         declared = topology.declared.versions[version].audit
-        rhythm = Rhythm(seconds(declared.quick), seconds(declared.deep), declared.share)
+        rhythm = Rhythm.of(declared)
         self._turns = Turns(topology, version, rhythm, declared.repair)
         self._counting = Counting(topology, version, self._kafka, rhythm)
         self._accounts: Accounts | None = None

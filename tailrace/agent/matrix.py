@@ -82,7 +82,8 @@ def _state(
 ) -> tuple[StoreState, str]:
     if open_:
         rows = sum(one.rows for one in open_)
-        return "different", f"{rows} rows differ in {', '.join(sorted({one.table for one in open_}))}"
+        differ = "1 row differs" if rows == 1 else f"{rows} rows differ"
+        return "different", f"{differ} in {', '.join(sorted({one.table for one in open_}))}"
     chain: list[Capture | Lane] = [capture, *lanes]
     if unknown := next(filter(None, map(_unknown, chain)), ""):
         return "unknown", unknown

@@ -45,7 +45,7 @@ def alert_of(event: Event, version: str, at_ms: int, incident: Incident) -> Aler
     if incident.class_ == UNACCOUNTED:
         records = "1 record" if incident.rows == 1 else f"{incident.rows} records"
         is_ = "is" if incident.rows == 1 else "are"
-        told = f"every record of {where} is accounted for again", f"{records} of {where} {is_} not accounted for"
+        told = f"the accounts of {where} add up again", f"{records} of {where} {is_} not accounted for"
         text = f"{version}: {told[event == 'opened']}"
     elif event == "closed":
         text = f"{version}: {where} is equal again ({incident.class_})"

@@ -1,6 +1,7 @@
 """What tests ask a running agent for, and a server that takes its alerts."""
 
 import json
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -28,6 +29,11 @@ class Asked:
         return answer.json()
 
     def _ask(self, verb: str, path: str, **more: Any) -> httpx.Response:
+        with socket.socket(socket.AF_UNIX) as tried:  # httpx leaves one open that cannot connect
+            try:
+                tried.connect(str(self.socket))
+            except OSError as error:
+                raise httpx.ConnectError(str(error)) from error
         with httpx.Client(transport=httpx.HTTPTransport(uds=str(self.socket)), base_url="http://agent") as client:
             return client.request(verb, path, timeout=30, **more)
 

@@ -94,19 +94,19 @@ export function audits({ version, list, lines, next, write, chosen, silence, now
     h("h2", { id: "audits-title" }, "Audits", order),
     silence ? h("p", { class: "empty" }, `Not known: ${silence}.`) : null,
     next?.length ? h("p", { class: "about" }, "Next: ", next.map((one, index) => [index ? ", " : "", due(one, now_ms)]), ".") : null,
-    silence ? null : !list ? h("p", { class: "empty" }, "Asking…") : [
-      table("Ordered, and behind replays", list.ordered.slice(0, lines).map((one) => audit_row(version, one, chosen, now_ms))),
-      table("On schedule", runs(list.scheduled).slice(0, lines).map((run) => audit_row(version, run.newest, chosen, now_ms, run))),
-      list.ordered.length + list.scheduled.length ? null : h("p", { class: "empty" }, "None yet."),
-      list.more ? h("button", { type: "button", class: "link", "data-act": "older" }, "Show older audits") : null],
+    silence ? null : !list ? h("p", { class: "empty" }, "Asking…")
+      : !list.ordered.length && !list.scheduled.length ? h("p", { class: "empty" }, "None yet.") : [
+        h("div", { class: "scroll", tabindex: "0", role: "group", "aria-label": "audits" }, h("table", { class: "stack" }, heads(["began", "why", "verdict", ...FIGURES, ""], FIGURES),
+          part("ordered", "Ordered, and behind replays", list.ordered.slice(0, lines).map((one) => audit_row(version, one, chosen, now_ms))),
+          part("scheduled", "On schedule", runs(list.scheduled).slice(0, lines).map((run) => audit_row(version, run.newest, chosen, now_ms, run))))),
+        list.more ? h("button", { type: "button", class: "link", "data-act": "older" }, "Show older audits") : null],
   ];
 }
 
 const FIGURES = ["rows", "different", "undecided", "took", "position"];
 
-function table(title, found) {
-  return found.length ? [h("h3", {}, title), h("div", { class: "scroll", tabindex: "0", role: "group", "aria-label": title },
-    h("table", { class: "stack" }, heads(["began", "why", "verdict", ...FIGURES, ""], FIGURES), h("tbody", {}, found)))] : null;
+function part(name, title, found) {
+  return found.length ? h("tbody", { "data-key": name }, h("tr", { class: "part" }, h("th", { scope: "rowgroup", colspan: FIGURES.length + 4 }, title)), found) : null;
 }
 
 function due(one, now_ms) {
@@ -121,7 +121,7 @@ function audit_row(version, one, chosen, now_ms, run = { times: 1, oldest: one }
   const about = [one.reason, sinks.map(([sink, found]) => (found === one.verdict ? sink : `${sink} ${found}`)).join(", ")].filter(Boolean).join("; ");
   const done = ended(one);
   return h("tr", { "data-key": run.oldest.id, class: chosen === one.id ? "chosen" : "" },
-    h("td", { "data-label": "began" }, when(one.began_ms, now_ms), run.times > 1 ? h("small", {}, `${count(run.times)} since `, when(run.oldest.began_ms, now_ms)) : null),
+    h("td", { "data-label": "began" }, when(one.began_ms, now_ms), run.times > 1 ? h("small", {}, `${count(run.times)} times since `, when(run.oldest.began_ms, now_ms)) : null),
     h("td", { "data-label": "why" }, `${one.why}, ${one.depth}`),
     h("td", { "data-label": "verdict" }, verdict, about ? h("small", {}, about) : null),
     [["rows", one.rows], ["different", one.different], ["undecided", one.undecided]].map(([label, figure]) => h("td", { class: "figure", "data-label": label }, done ? count(figure) : "")),

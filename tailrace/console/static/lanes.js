@@ -59,7 +59,7 @@ function letter_row(letter, write, now_ms) {
     h("th", { scope: "row", "data-label": "row" }, letter.table || letter.target, " ", h("code", {}, key_text(letter.key))),
     h("td", { "data-label": "store" }, letter.sink), h("td", { class: "wide", "data-label": "refused because" }, letter.reason),
     h("td", { class: "figure", "data-label": "times" }, count(letter.times)), h("td", { class: "figure", "data-label": "since" }, when(Date.parse(letter.parked_at), now_ms)),
-    h("td", { class: "figure", "data-label": "position" }, h("code", {}, letter.position)));
+    h("td", { class: "figure position", "data-label": "position" }, h("code", {}, letter.position)));
 }
 
 export function conservation({ state, silence, sink, now_ms }) {
@@ -71,10 +71,9 @@ export function conservation({ state, silence, sink, now_ms }) {
   const sum = (name) => targets.reduce((all, one) => all + one[name], 0);
   const without = targets.filter((one) => one.without > 0).length;
   return [title,
-    h("p", { class: open.length ? "warn" : "about" }, open.length
-      ? `Of ${count(open.length)} of ${count(targets.length)} targets records are accounted for by nobody, or twice (below nought).`
-      : `All ${count(sum("captured"))} records of ${count(targets.length)} targets are accounted for, or in flight (${count(sum("in_flight"))}).`,
-    " Counted ", when(Math.max(...targets.map((one) => one.at_ms)), now_ms), ".",
+    open.length ? h("p", { class: "warn" }, `Of ${count(open.length)} of ${count(targets.length)} targets records are accounted for by nobody, or twice (below nought).`) : null,
+    h("p", { class: "about" }, open.length ? "" : `All ${count(sum("captured"))} records of ${count(targets.length)} targets are accounted for, or in flight (${count(sum("in_flight"))}). `,
+    "Counted ", when(Math.max(...targets.map((one) => one.at_ms)), now_ms), ".",
     without ? ` Of ${count(without)} targets some partitions have no account yet: nothing was delivered from them.` : null),
     open.length ? h("div", { class: "scroll", tabindex: "0", role: "group", "aria-label": "conservation" }, h("table", { class: "stack" }, heads(["target", "captured", "in flight", "remainder"], ["captured", "in flight", "remainder"]),
       h("tbody", {}, open.map((one) => h("tr", { "data-key": `${one.sink}|${one.target}|${one.table}` }, h("th", { scope: "row", "data-label": "target" }, `${one.table} in ${one.sink}`, one.target === one.table ? null : h("small", {}, one.target)),
