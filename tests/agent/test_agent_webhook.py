@@ -83,9 +83,7 @@ def test_an_alert_says_what_happened_in_a_line_and_whole() -> None:
     assert alert_of("closed", "future", 5, INCIDENT).text == "future: jobs in postgres is equal again (missing)"
     lost = msgspec.structs.replace(INCIDENT, class_="unaccounted", depth="accounts", rows=1, keys=[])
     assert alert_of("opened", "future", 5, lost).text == "future: 1 record of jobs in postgres is not accounted for"
-    assert (
-        alert_of("closed", "future", 5, lost).text == "future: every record of jobs in postgres is accounted for again"
-    )
+    assert alert_of("closed", "future", 5, lost).text == "future: the accounts of jobs in postgres add up again"
 
 
 async def test_what_is_refused_is_sent_again() -> None:

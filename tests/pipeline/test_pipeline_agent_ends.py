@@ -160,7 +160,7 @@ def test_records_that_nobody_accounts_for_are_an_incident_until_somebody_does(wa
         watched.until(lambda: len(watched.hook.alerts) >= 2)
         assert [one["text"] for one in watched.hook.alerts] == [
             "future: 3 records of tr_ledger in redis are not accounted for",
-            "future: every record of tr_ledger in redis is accounted for again",
+            "future: the accounts of tr_ledger in redis add up again",
         ]
     finally:
         agent.stop()
