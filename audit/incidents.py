@@ -199,6 +199,21 @@ def _not_seen(
     return None
 
 
+def unsaid(
+    incidents: Iterable[Incident], told: Collection[tuple[str, str]]
+) -> list[tuple[Literal["opened", "closed"], Incident]]:
+    """What nobody has received yet, of alerts that were ``told`` (incident and event). That one is closed is news only
+    to whoever knows that it was opened."""
+    found: list[tuple[Literal["opened", "closed"], Incident]] = []
+    for one in incidents:
+        if one.closed_ms is None:
+            if (one.id, "opened") not in told:
+                found.append(("opened", one))
+        elif (one.id, "opened") in told and (one.id, "closed") not in told:
+            found.append(("closed", one))
+    return found
+
+
 def to_look_at_again(open_: Iterable[Incident], sampled: Collection[Scope]) -> list[Incident]:
     """Those that no quick audit closes though their rows are all known: their keys are to be looked at."""
     return [

@@ -12,7 +12,7 @@ from functools import partial
 from audit.accounts import behind, by_sink, worth_keeping
 from audit.entry import Accounts, Entry, Told
 from audit.history import History
-from audit.incidents import Incident, Step, step
+from audit.incidents import Incident, Step, step, unsaid
 from audit.schedule import SLOW, Rhythm
 from changes.errors import Transient
 from changes.topology import Topology
@@ -91,9 +91,8 @@ class Agent:
         self._accounts = self.history.accounts
         for audit in self.history.at_hand():
             self._take_up(audit)
-        for incident in self.history.open:
-            if (incident.id, "opened") not in self.history.told:
-                self._alert("opened", incident)
+        for event, incident in unsaid(self.history.incidents(), self.history.told):
+            self._alert(event, incident)
 
     async def _watch(self) -> None:
         while True:
