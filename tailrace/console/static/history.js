@@ -65,7 +65,7 @@ function incident(one, now_ms) {
   const more = one.rows > Math.min(LISTED, one.keys.length) ? " …" : "";
   return h("div", { class: "incident", "data-key": one.id },
     h("p", {}, state_of(one.closed_ms === null ? "different" : "equal", `${one.sink} ${one.table}: ${lost ? `${records(one.rows)} unaccounted for` : `${rows(one.rows)} ${one.class}`}`)),
-    lost ? h("p", { class: "about" }, "Captured, and no lane says what became of them, or two do. What differs for it an audit finds.") : h("p", { class: "about" }, h("code", {}, keys + more)),
+    lost ? h("p", { class: "about" }, "Captured, and the lane does not say what became of them, or counts them twice. Whether a row differs for it, an audit says.") : h("p", { class: "about" }, h("code", {}, keys + more)),
     h("p", { class: "about" }, "since ", when(one.opened_ms, now_ms), `, seen by ${count(one.audits)} ${lost ? "count" : "audit"}${one.audits === 1 ? "" : "s"}${lost ? "" : ` (${one.depth})`}, last `, when(one.last_ms, now_ms),
       one.closed_ms === null ? null : [", closed ", when(one.closed_ms, now_ms)], " ",
       lost ? null : h("button", { type: "button", class: "link", "data-act": "show-audit", "data-id": one.last_by }, "Show rows")));

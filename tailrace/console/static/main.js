@@ -232,20 +232,21 @@ const acts = {
   async repair({ audit, sink, table }) {
     const { version } = page.chosen;
     const group = document.querySelector(`article.group[data-key="${CSS.escape(`${audit}|${sink}|${table}`)}"]`);
-    const keys = [...group.querySelectorAll("input[data-row]:checked")].map((box) => JSON.parse(box.dataset.row));
+    const boxes = [...group.querySelectorAll("input[data-row]")]; // rows that are equal by now have none
+    const keys = boxes.filter((box) => box.checked).map((box) => JSON.parse(box.dataset.row));
     if (!keys.length) {
-      group.querySelector("input[data-row]")?.focus();
+      boxes[0]?.focus();
       return;
     }
     const known = kept(version).found.groups.find((one) => same_group(one, { audit, sink, table }));
-    const beyond = Math.max(0, known.different - keys.length);
+    const beyond = boxes.length - keys.length + Math.max(0, known.different - known.rows.length);
     const what = `Repair of ${rows(keys.length)} of ${table} in ${sink}`;
     await order(version, what, {
       title: `Repair ${rows(keys.length)} of ${table} in ${sink}, ${version}?`,
       text: [
         h("p", {}, `Capture is asked to read ${keys.length === 1 ? "this row" : `these ${count(keys.length)} rows`} of ${table} from MySQL and to tell ${keys.length === 1 ? "it" : "them"} anew, to every store that receives the table. Where MySQL has no such row, it is deleted from the stores. MySQL is not changed. Then the rows are audited again.`),
         listing(keys.map(key_text)),
-        beyond > 0 ? h("p", {}, `${rows(beyond)} more differ and are left as they are.`) : null,
+        beyond > 0 ? h("p", {}, beyond === 1 ? "1 row more differs and is left as it is." : `${rows(beyond)} more differ and are left as they are.`) : null,
       ].filter(Boolean),
       button: `Repair ${rows(keys.length)}`, path: "repairs", body: { audit, sink, table, keys, cap: keys.length, dry_run: false },
     });
