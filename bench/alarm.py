@@ -20,6 +20,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import ExitStack, closing
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,7 @@ import httpx
 import yaml
 
 from audit.schedule import LATEST, QUICK_SHARE, Rhythm
+from changes.topology import Topology
 from streams.kafka import KafkaUrl
 from streams.mysql import MysqlUrl, connect
 from streams.watch import lanes_of, wait
@@ -114,26 +116,30 @@ def measured(arguments: argparse.Namespace, folder: Path, endpoints: dict[str, s
     traffic = Traffic(endpoints["mysql"], rate=arguments.rate, seed=3)
     agent = Agent(Reports(folder / "home", "future").socket)
     try:
-        mysql, kafka = MysqlUrl.parse(endpoints["mysql"]), KafkaUrl.parse(endpoints["kafka"])
-        spoil = Spoil(endpoints, arguments.missing + arguments.edited)
-        if not wait(mysql, kafka, lanes_of(topology, "future"), version="future", timeout=3600).done:
-            raise SystemExit("not filled")
+        settle(topology, endpoints)
         agent.until("the first deep audit", lambda: bool(agent.audits("deep")), 3600)
         rest = agent.at_rest()
         traffic.start()
+        spoil = Spoil(endpoints, arguments.missing + arguments.edited)  # beyond the ids that the traffic has seen
+        settle(topology, endpoints)
         rng = random.Random(7)
         missing: list[float] = []
         edited: list[float] = []
-        for _ in range(arguments.edited):
-            time.sleep(rng.uniform(0, 60))
-            id_, began = spoil.edit()
-            while len(missing) < arguments.missing and not alarm.came_in(EDITED):
+
+        def take_out(unless: Callable[[], bool]) -> None:
+            while len(missing) < arguments.missing and not unless():
                 time.sleep(rng.uniform(0, 60))
                 missing.append(spoil.missing(alarm))
                 say(f"missing: {missing[-1]:.1f} s")
+
+        for _ in range(arguments.edited):
+            time.sleep(rng.uniform(0, 60))
+            id_, began = spoil.edit()
+            take_out(unless=partial(alarm.came_in, EDITED))
             edited.append(alarm.wait("opened", EDITED, began, 3600))
             say(f"edited: {edited[-1]:.1f} s")
             spoil.mend(id_, alarm)
+        take_out(unless=lambda: False)
         rhythm = Rhythm.of(topology.declared.versions["future"].audit)
         quick, deep = ([one["seconds"] for one in agent.audits(depth)] for depth in ("quick", "deep"))
         return {
@@ -152,6 +158,13 @@ def measured(arguments: argparse.Namespace, folder: Path, endpoints: dict[str, s
     finally:
         traffic.stop()
         line.stop()
+
+
+def settle(topology: Topology, endpoints: dict[str, str]) -> None:
+    """Wait until every store has what is committed."""
+    mysql, kafka = MysqlUrl.parse(endpoints["mysql"]), KafkaUrl.parse(endpoints["kafka"])
+    if not wait(mysql, kafka, lanes_of(topology, "future"), version="future", timeout=3600).done:
+        raise SystemExit("not filled")
 
 
 def longest(rhythm: Rhythm, quick: float, deep: float) -> dict[str, float]:
