@@ -56,10 +56,35 @@ class Told(msgspec.Struct, frozen=True):
     at_ms: int
 
 
+class Remainder(msgspec.Struct, frozen=True):
+    """What became of the records of one target, as conservation counted them at ``at_ms``: ``remainder`` of them are
+    accounted for by nobody, or, below nought, twice. ``without`` is how many partitions no lane has accounts of yet."""
+
+    sink: str
+    table: str
+    target: str
+    captured: int
+    in_flight: int
+    remainder: int
+    at_ms: int
+    without: int = 0
+
+
+class Accounts(msgspec.Struct, frozen=True):
+    """One count of all targets, which took so many ``seconds``."""
+
+    id: str
+    at_ms: int
+    seconds: float
+    targets: list[Remainder]
+
+
 class Entry(msgspec.Struct, frozen=True):
-    """One record: an audit with the incidents that are ``open`` behind it and those it ``closed``, or an alert."""
+    """One record: an audit or a count of records, with the incidents that are ``open`` behind it and those it
+    ``closed``, or an alert."""
 
     audit: AuditDetail | None = None
+    accounts: Accounts | None = None
     open: list[Incident] = []
     closed: list[Incident] = []
     told: Told | None = None

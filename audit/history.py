@@ -1,7 +1,7 @@
 """The audits of a version, kept in ``<version>.tailrace.audits`` for a month: what, when, why, and what came of it.
 
 Each record also has the incidents that were open behind its audit, so whoever reads the last ones knows all that is
-open. What was told to people about incidents stands among them.
+open. Counts of records stand among them, where they said something new, and what was told to people about incidents.
 """
 
 import logging
@@ -11,7 +11,7 @@ from collections import deque
 import msgspec
 from confluent_kafka import KafkaError, Message, Producer
 
-from audit.entry import Audit, AuditDetail, Entry
+from audit.entry import Accounts, Audit, AuditDetail, Entry
 from audit.incidents import Depth, Incident
 from changes.progress import internal_topic
 from streams.kafka import OPERATION_SECONDS, KafkaUrl, classified, read_topic, record_at
@@ -39,6 +39,7 @@ class History:
         self._whole: deque[AuditDetail] = deque(maxlen=WHOLE)
         self._closed: deque[Incident] = deque(maxlen=REMEMBERED)
         self._adding = threading.Lock()
+        self.accounts: Accounts | None = None
         self.open: list[Incident] = []
         self.told: set[tuple[str, str]] = set()
 
@@ -56,6 +57,9 @@ class History:
         if entry.audit is not None:
             self._listed.append((entry.audit.short, offset))
             self._whole.append(entry.audit)
+        if entry.accounts is not None:
+            self.accounts = entry.accounts
+        if entry.audit is not None or entry.accounts is not None:
             self.open = entry.open
             self._closed.extend(entry.closed)
         if entry.told is not None:
@@ -63,7 +67,9 @@ class History:
 
     def add(self, entry: Entry) -> None:
         """Keep it. Where Kafka does not take it in time it is remembered here alone, with a warning."""
-        name = entry.audit.id if entry.audit is not None else entry.told.incident if entry.told is not None else ""
+        name = next((one.id for one in (entry.audit, entry.accounts) if one is not None), "")
+        if entry.told is not None:
+            name = entry.told.incident
         offsets: list[int] = []
 
         def delivered(error: KafkaError | None, message: Message) -> None:

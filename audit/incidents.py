@@ -2,7 +2,8 @@
 
 An incident is of one class in one table of one sink. It opens with the first audit that sees such a difference and
 closes with the first that could see it and does not. Not every audit could: a quick one does not see values that were
-edited beside their hash, one of named keys only sees these, and of a cache a quick one looks at a sample.
+edited beside their hash, one of named keys only sees these, and of a cache a quick one looks at a sample. Incidents of
+records, not of rows, are `audit.accounts`' alone.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -16,6 +17,10 @@ from changes.progress import KeyValue
 
 Depth = Literal["quick", "deep", "keys"]
 """``keys``: only rows that were named, each by value on both sides."""
+
+Lost = Literal["unaccounted"]
+UNACCOUNTED: Lost = "unaccounted"
+"""The class of incidents of records: nobody says what became of them."""
 
 Scope = tuple[str, str]
 """Sink and table."""
@@ -46,20 +51,21 @@ class Incident(msgspec.Struct, frozen=True):
 
     ``rows`` is how many were listed last, ``spots`` at most `KEPT` of them; ``whole`` says that those are all there
     were. ``depth`` is the deepest that has seen it: what only values show no quick audit closes. ``audits`` is how many
-    saw it. Times are in milliseconds since 1970; ``closed_ms`` is ``None`` while it is open.
+    saw it. Times are in milliseconds since 1970; ``closed_ms`` is ``None`` while it is open. Of one that is
+    `UNACCOUNTED` ``rows`` are records, without ``spots``, and counts take the place of audits.
     """
 
     id: str
     sink: str
     table: str
-    class_: Class = msgspec.field(name="class")
+    class_: Class | Lost = msgspec.field(name="class")
     opened_ms: int
     last_ms: int
     closed_ms: int | None
     opened_by: str
     last_by: str
     closed_by: str | None
-    depth: Depth
+    depth: Depth | Literal["accounts"]
     rows: int
     whole: bool
     audits: int
@@ -103,7 +109,7 @@ def step(
 ) -> Step:
     """The incidents behind an audit. ``looked`` is what one of ``keys`` looked at; of the ``sampled`` scopes a quick
     one saw a part."""
-    left = {(one.sink, one.table, one.class_): one for one in open_}
+    left: dict[tuple[str, str, Class | Lost], Incident] = {(one.sink, one.table, one.class_): one for one in open_}
     opened: list[Incident] = []
     closed: list[Incident] = []
     for one in seen:
@@ -133,7 +139,7 @@ def step(
             else:
                 left[one.sink, one.table, class_] = _again(before, one, spots, audit, depth, at_ms, here)
         for name, before in list(left.items()):
-            if name[:2] != one.scope or name[2] in one.found:
+            if name[:2] != one.scope or name[2] in one.found or name[2] == UNACCOUNTED:
                 continue
             after = _not_seen(before, one, depth, here, sampled=one.scope in sampled)
             if after is None:
@@ -191,6 +197,21 @@ def _not_seen(
     if depth == "quick" and (before.depth != "quick" or sampled):
         return before
     return None
+
+
+def unsaid(
+    incidents: Iterable[Incident], told: Collection[tuple[str, str]]
+) -> list[tuple[Literal["opened", "closed"], Incident]]:
+    """What nobody has received yet, of alerts that were ``told`` (incident and event). That one is closed is news only
+    to whoever knows that it was opened."""
+    found: list[tuple[Literal["opened", "closed"], Incident]] = []
+    for one in incidents:
+        if one.closed_ms is None:
+            if (one.id, "opened") not in told:
+                found.append(("opened", one))
+        elif (one.id, "opened") in told and (one.id, "closed") not in told:
+            found.append(("closed", one))
+    return found
 
 
 def to_look_at_again(open_: Iterable[Incident], sampled: Collection[Scope]) -> list[Incident]:

@@ -9,6 +9,8 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from audit.incidents import Depth
+from changes.tier import seconds
+from changes.topology.model import AuditDecl
 
 QUICK_SHARE = 0.2
 """The greatest share of time that quick audits take: where one takes longer, the next one comes later."""
@@ -16,6 +18,8 @@ LATEST = 86_400.0
 """A deep audit comes at least so often, whatever share of time that takes."""
 LATE = 10.0
 """Seconds that a lane may be late beyond its objective before an audit does without its store."""
+COUNT_SHARE = 0.05
+"""The greatest share of time for which records are counted."""
 SLOW = 10.0
 """Lanes of tiers that hold changes back for longer than this are asked to write."""
 
@@ -28,6 +32,10 @@ class Rhythm:
     quick: float = 60.0
     deep: float = 600.0
     share: float = 0.05
+
+    @classmethod
+    def of(cls, declared: AuditDecl) -> "Rhythm":
+        return cls(seconds(declared.quick), seconds(declared.deep), declared.share)
 
 
 @dataclass(frozen=True)
@@ -88,6 +96,11 @@ def due(rhythm: Rhythm, pasts: Mapping[Depth, Past], now: float) -> list[tuple[f
         next_deep = deep.began + between
     both: list[tuple[float, Depth]] = [(next_quick, "quick"), (next_deep, "deep")]
     return sorted(both, key=lambda one: one[0])
+
+
+def count_due(rhythm: Rhythm, past: Past | None, now: float) -> float:
+    """When records are to be counted: as often as quick audits are due at the soonest, beside whatever audit runs."""
+    return now if past is None else past.began + max(rhythm.quick, past.seconds / COUNT_SHARE)
 
 
 def choice(paces: Iterable[Pace], *, depth: Depth, last: Mapping[str, float], now: float) -> Choice:

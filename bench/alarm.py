@@ -1,10 +1,11 @@
 """From tampering to alarm, under the agent's default schedule.
 
 ``python -m bench.alarm [--rows N] [--rate N] [--missing N] [--edited N]``: one JSON object on stdout. Servers of the
-profile ``core`` are started, filled and kept in step under traffic, with the agent beside them. Rows are then taken out
-of PostgreSQL, which quick audits see, and values edited beside their hashes, which deep ones see, at random moments of
-the schedule; the time until the alert arrives at a webhook is what is printed, with what the agent costs at rest. Only
-rows are looked at: what models make of them is left out of the declaration.
+profile ``core`` are started, filled and kept in step under traffic, with the agent beside them. Values are then edited
+in PostgreSQL beside their hashes, which deep audits see, and meanwhile rows taken out, which quick ones see, at random
+moments of the schedule; the time until the alert arrives at a webhook is what is printed, with the longest that it can
+take by the schedule and the audits' own lengths, and with what the agent costs at rest. Only rows are looked at: what
+models make of them is left out of the declaration.
 """
 
 import argparse
@@ -19,6 +20,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import ExitStack, closing
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -27,6 +29,8 @@ import asyncpg
 import httpx
 import yaml
 
+from audit.schedule import LATEST, QUICK_SHARE, Rhythm
+from changes.topology import Topology
 from streams.kafka import KafkaUrl
 from streams.mysql import MysqlUrl, connect
 from streams.watch import lanes_of, wait
@@ -41,6 +45,7 @@ from tailrace.stack import Stack
 TOPICS = Path(__file__).parents[1] / "topics.yaml"
 FIRST = 5_000_001
 """The least id of the rows that are spoilt; the generator and the traffic number theirs from 1."""
+MISSING, EDITED = "companies missing", "companies altered"
 REST = 20.0
 """Seconds for which the agent's rest is watched."""
 
@@ -70,6 +75,9 @@ class Alarm:
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
         self.url = f"http://127.0.0.1:{self.server.server_port}/"
+
+    def came_in(self, what: str) -> bool:
+        return ("opened", what) in self.came
 
     def wait(self, event: str, what: str, began: float, limit: float) -> float:
         """Seconds since ``began`` when it came."""
@@ -108,31 +116,41 @@ def measured(arguments: argparse.Namespace, folder: Path, endpoints: dict[str, s
     traffic = Traffic(endpoints["mysql"], rate=arguments.rate, seed=3)
     agent = Agent(Reports(folder / "home", "future").socket)
     try:
-        mysql, kafka = MysqlUrl.parse(endpoints["mysql"]), KafkaUrl.parse(endpoints["kafka"])
-        spoil = Spoil(endpoints, arguments.missing + arguments.edited)
-        if not wait(mysql, kafka, lanes_of(topology, "future"), version="future", timeout=3600).done:
-            raise SystemExit("not filled")
+        settle(topology, endpoints)
         agent.until("the first deep audit", lambda: bool(agent.audits("deep")), 3600)
         rest = agent.at_rest()
         traffic.start()
+        spoil = Spoil(endpoints, arguments.missing + arguments.edited)  # beyond the ids that the traffic has seen
+        settle(topology, endpoints)
         rng = random.Random(7)
-        missing = []
-        for _ in range(arguments.missing):
-            time.sleep(rng.uniform(0, 60))
-            missing.append(spoil.missing(alarm))
-            say(f"missing: {missing[-1]:.1f} s")
-        edited = []
+        missing: list[float] = []
+        edited: list[float] = []
+
+        def take_out(unless: Callable[[], bool]) -> None:
+            while len(missing) < arguments.missing and not unless():
+                time.sleep(rng.uniform(0, 60))
+                missing.append(spoil.missing(alarm))
+                say(f"missing: {missing[-1]:.1f} s")
+
         for _ in range(arguments.edited):
-            time.sleep(rng.uniform(0, 120))
-            edited.append(spoil.edited(alarm))
+            time.sleep(rng.uniform(0, 60))
+            id_, began = spoil.edit()
+            take_out(unless=partial(alarm.came_in, EDITED))
+            edited.append(alarm.wait("opened", EDITED, began, 3600))
             say(f"edited: {edited[-1]:.1f} s")
+            spoil.mend(id_, alarm)
+        take_out(unless=lambda: False)
+        rhythm = Rhythm.of(topology.declared.versions["future"].audit)
+        quick, deep = ([one["seconds"] for one in agent.audits(depth)] for depth in ("quick", "deep"))
         return {
             "rows": arguments.rows,
             "changes_a_second": round(traffic.stats().rate, 1),
+            "schedule_s": {"quick": rhythm.quick, "deep": rhythm.deep, "share": rhythm.share},
             "from_a_missing_row_to_the_alert_s": summary(missing),
             "from_an_edited_value_to_the_alert_s": summary(edited),
-            "quick_audit_s": summary([one["seconds"] for one in agent.audits("quick")]),
-            "deep_audit_s": summary([one["seconds"] for one in agent.audits("deep")]),
+            "longest_by_the_schedule_s": longest(rhythm, max(quick), max(deep)),
+            "quick_audit_s": summary(quick),
+            "deep_audit_s": summary(deep),
             "verdicts": sorted({one["verdict"] for one in agent.audits("")}),
             "at_rest": rest,
             "mb": agent.rss(),
@@ -140,6 +158,24 @@ def measured(arguments: argparse.Namespace, folder: Path, endpoints: dict[str, s
     finally:
         traffic.stop()
         line.stop()
+
+
+def settle(topology: Topology, endpoints: dict[str, str]) -> None:
+    """Wait until every store has what is committed."""
+    mysql, kafka = MysqlUrl.parse(endpoints["mysql"]), KafkaUrl.parse(endpoints["kafka"])
+    if not wait(mysql, kafka, lanes_of(topology, "future"), version="future", timeout=3600).done:
+        raise SystemExit("not filled")
+
+
+def longest(rhythm: Rhythm, quick: float, deep: float) -> dict[str, float]:
+    """From tampering to the end of the audit that sees it, by the longest audits: it came just behind the last one's
+    look, and the other depth has its turn in between."""
+    both = quick + deep
+    apart = {
+        "missing": max(rhythm.quick, quick / QUICK_SHARE),
+        "edited": min(max(rhythm.deep, deep / rhythm.share), max(LATEST, rhythm.deep)),
+    }
+    return {what: round(between + both, 1) for what, between in apart.items()}
 
 
 def summary(seconds: list[float]) -> dict[str, float] | None:
@@ -175,20 +211,22 @@ class Spoil:
         (row,) = self._run("SELECT * FROM tailrace.companies WHERE id = $1", self._ids.pop())
         began = time.monotonic()
         self._run("DELETE FROM tailrace.companies WHERE id = $1", row["id"])
-        seconds = alarm.wait("opened", "companies missing", began, 900)
+        seconds = alarm.wait("opened", MISSING, began, 900)
         names, marks = ", ".join(row.keys()), ", ".join(f"${place}" for place, _ in enumerate(row, 1))
         self._run(f"INSERT INTO tailrace.companies ({names}) VALUES ({marks})", *row.values())
-        alarm.wait("closed", "companies missing", time.monotonic(), 900)
+        alarm.wait("closed", MISSING, time.monotonic(), 900)
         return seconds
 
-    def edited(self, alarm: Alarm) -> float:
+    def edit(self) -> tuple[int, float]:
+        """The row, and when it was edited."""
         id_ = self._ids.pop()
         began = time.monotonic()
         self._run("UPDATE tailrace.companies SET name = name || '.' WHERE id = $1", id_)
-        seconds = alarm.wait("opened", "companies altered", began, 3600)
+        return id_, began
+
+    def mend(self, id_: int, alarm: Alarm) -> None:
         self._run("UPDATE tailrace.companies SET name = $1 WHERE id = $2", f"spoilt {id_}", id_)
-        alarm.wait("closed", "companies altered", time.monotonic(), 900)
-        return seconds
+        alarm.wait("closed", EDITED, time.monotonic(), 900)
 
     def _run(self, statement: str, *arguments: object) -> list[asyncpg.Record]:
         async def run() -> list[asyncpg.Record]:

@@ -7,21 +7,22 @@ What a lane says is in its group's commits (`streams.deliver.account`); what was
 themselves, by nobody who delivers. A remainder is what was lost on the way, or, below nought, counted twice.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 
-from confluent_kafka import ConsumerGroupTopicPartitions, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from changes.errors import Transient
 from changes.target import Target
 from changes.topology import Topology
 from streams.deliver.account import Account, Counts, Part
+from streams.deliver.counted import Counted
 from streams.deliver.stamps import told_from
-from streams.kafka import OPERATION_SECONDS, KafkaUrl, classified, read_topic
+from streams.kafka import OPERATION_SECONDS, KafkaUrl, classified
 from streams.topics import LAG_DAYS
-from streams.watch import LaneId, lane_of
+from streams.watch import GroupOffsets, LaneId, lane_of
 
 _LAG_MS = LAG_DAYS * 86_400_000
 
@@ -92,58 +93,105 @@ def balance(
     )
 
 
-def spans_of(offsets: Iterable[int], accounts: Sequence[Account]) -> list[Span]:
-    """Of each account, from the offsets at which records stand, in order."""
-    covered, behind = [0] * len(accounts), [0] * len(accounts)
-    for offset in offsets:
-        for number, account in enumerate(accounts):
-            if offset >= account.upto:
-                behind[number] += 1
-            elif offset >= account.since:
-                covered[number] += 1
-    return [Span(*pair) for pair in zip(covered, behind, strict=True)]
+def span_of(counted: Counted, account: Account) -> Span:
+    """An account's, of a partition whose records were counted."""
+    upto = counted.below(account.upto)
+    return Span(upto - counted.below(account.since), counted.total - upto)
 
 
 def conserved(
-    topology: Topology, version: str, kafka: KafkaUrl, targets: Sequence[Target], now_ms: int
+    topology: Topology,
+    version: str,
+    kafka: KafkaUrl,
+    targets: Sequence[Target],
+    now_ms: int,
+    counted: dict[Part, Counted] | None = None,
 ) -> list[Balance]:
-    """The balance of each target. Blocks while the accounted parts of topics are read.
+    """The balance of each target. Blocks while the accounted parts of topics are read. ``counted`` is what an earlier
+    call with the same ``targets`` has counted: what it read is not read again.
 
     Raises `Transient` where Kafka cannot be reached.
     """
+    counted = {} if counted is None else counted
     admin = AdminClient(kafka.config())
-    topics: dict[str, list[Target]] = {}
+    lanes: dict[str, tuple[LaneId, dict[str, int]]] = {}
     for target in targets:
-        topics.setdefault(topology.topic_of(target), []).append(target)
+        lane = lane_of(topology, target)
+        _, topics = lanes.setdefault(lane.group, (lane, {}))
+        topics[topology.topic_of(target)] = topology.tables[target.source].partitions
+    accounts = {group: _accounts(admin, lane, topics) for group, (lane, topics) in lanes.items()}
+    _count(kafka, version, accounts, counted)
     found: list[Balance] = []
-    for topic, some in topics.items():
-        partitions = topology.tables[some[0].source].partitions
-        lanes = {lane.group: lane for lane in (lane_of(topology, target) for target in some)}
-        accounts = {group: _accounts(admin, lane, topic, partitions) for group, lane in lanes.items()}
-        spans: dict[str, dict[Part, Span]] = {group: {} for group in lanes}
-        for partition in range(partitions):
-            part = (topic, partition)
-            there = [(group, known[part]) for group, known in accounts.items() if part in known]
-            if there:
-                each = spans_of(_offsets(kafka, part, [account for _, account in there]), [one for _, one in there])
-                for (group, _), span in zip(there, each, strict=True):
-                    spans[group][part] = span
-        for target in some:
-            group = lane_of(topology, target).group
-            found.append(balance(target, accounts[group], spans[group], partitions, now_ms))
+    for target in targets:
+        topic, partitions = topology.topic_of(target), topology.tables[target.source].partitions
+        mine = {part: one for part, one in accounts[lane_of(topology, target).group].items() if part[0] == topic}
+        spans = {part: span_of(counted[part], account) for part, account in mine.items()}
+        found.append(balance(target, mine, spans, partitions, now_ms))
     return found
 
 
-def _offsets(kafka: KafkaUrl, part: Part, accounts: Sequence[Account]) -> Iterable[int]:
-    topic, partition = part
-    first = min(account.since for account in accounts)
-    with closing(read_topic(kafka, topic, partition=partition, start=lambda low, high: first)) as records:
-        for message in records:
-            yield message.offset() or 0
+def _count(
+    kafka: KafkaUrl, version: str, accounts: Mapping[str, Mapping[Part, Account]], counted: dict[Part, Counted]
+) -> None:
+    """Read on to where topics end now, which is not before any account does."""
+    asked: dict[Part, set[int]] = {}
+    for known in accounts.values():
+        for part, account in known.items():
+            asked.setdefault(part, set()).update((account.since, account.upto))
+    ends = GroupOffsets(kafka).ends_of(sorted({topic for topic, _ in asked}))
+    starts: dict[Part, int] = {}
+    for part, offsets in asked.items():
+        starts[part] = counted.setdefault(part, Counted()).begin(offsets, ends.get(part, 0))
+    to_read = {part: start for part, start in starts.items() if start < ends.get(part, 0)}
+    with closing(_offsets(kafka, version, to_read, ends)) as records:
+        for part, offset in records:
+            counted[part].take(offset)
+    for part in starts:
+        counted[part].close()
 
 
-def _accounts(admin: AdminClient, lane: LaneId, topic: str, partitions: int) -> dict[Part, Account]:
-    wanted = [TopicPartition(topic, number) for number in range(partitions)]
+def _offsets(
+    kafka: KafkaUrl, version: str, starts: Mapping[Part, int], ends: Mapping[Part, int]
+) -> Generator[tuple[Part, int]]:
+    """Where committed records stand, in the order of each partition."""
+    if not starts:
+        return
+    consumer = Consumer(
+        kafka.config(
+            group_id=f"{version}.tailrace.reader",
+            enable_auto_commit=False,
+            enable_partition_eof=True,
+            isolation_level="read_committed",
+            auto_offset_reset="earliest",
+            fetch_wait_max_ms=10,
+            queued_max_messages_kbytes=16 << 10,
+        )
+    )
+    try:
+        consumer.assign([TopicPartition(*part, start) for part, start in starts.items()])
+        left = set(starts)
+        while left:
+            for message in consumer.consume(10_000, 0.1):
+                part, offset = (message.topic() or "", message.partition() or 0), message.offset() or 0
+                error = message.error()
+                if error is None:
+                    if part in left:
+                        yield part, offset
+                    if offset >= ends[part] - 1:  # a topic that is written to all the time never shows its end
+                        left.discard(part)
+                elif error.code() == KafkaError._PARTITION_EOF:
+                    left.discard(part)
+                elif not error.retriable():
+                    raise classified(error, f"reading topic `{part[0]}`")
+    except KafkaException as error:
+        raise classified(error.args[0], "counting records") from error
+    finally:
+        consumer.close()
+
+
+def _accounts(admin: AdminClient, lane: LaneId, topics: Mapping[str, int]) -> dict[Part, Account]:
+    """What a lane says of its topics, given with how many partitions they have."""
+    wanted = [TopicPartition(topic, number) for topic, partitions in topics.items() for number in range(partitions)]
     try:
         request = [ConsumerGroupTopicPartitions(lane.group, wanted)]
         answer = admin.list_consumer_group_offsets(request)[lane.group].result(OPERATION_SECONDS)

@@ -3,23 +3,24 @@ came of it, alarms, and answers whoever asks."""
 
 import asyncio
 import logging
+import threading
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
-from audit.entry import Entry, Told
+from audit.accounts import behind, by_sink, worth_keeping
+from audit.entry import Accounts, Entry, Told
 from audit.history import History
-from audit.incidents import Incident, step
+from audit.incidents import Incident, Step, step, unsaid
 from audit.schedule import SLOW, Rhythm
 from changes.errors import Transient
-from changes.tier import seconds
 from changes.topology import Topology
-from streams.deliver.conservation import conserved
 from streams.kafka import KafkaUrl, ensure_topics
 from streams.topics import topic_specs
 from tailrace.agent import api
 from tailrace.agent.auditor import Auditor, Job, Outcome
+from tailrace.agent.counting import Counting
 from tailrace.agent.findings import sampled
 from tailrace.agent.letters import Letters
 from tailrace.agent.matrix import Checked, checked, store
@@ -34,8 +35,8 @@ log = logging.getLogger(__name__)
 
 TURN = 1.0
 """Seconds between two looks at whether an audit is due."""
-ACCOUNTS_EVERY = 3600.0
-"""Conservation is computed behind a deep audit, no more often than this and than a twentieth of the time."""
+LAST_WORD = 5.0
+"""Seconds for which an agent that is to end waits for what it is about to keep."""
 
 
 class Agent:
@@ -54,40 +55,44 @@ class Agent:
         self._auditor = Auditor(topology, version, endpoints)
         self._webhook = Webhook(webhook, self._sent)
         declared = topology.declared.versions[version].audit
-        rhythm = Rhythm(seconds(declared.quick), seconds(declared.deep), declared.share)
+        rhythm = Rhythm.of(declared)
         self._turns = Turns(topology, version, rhythm, declared.repair)
+        self._counting = Counting(topology, version, self._kafka, rhythm)
+        self._accounts: Accounts | None = None
+        self._keeping = threading.Lock()
         self._sampled = sampled(topology.every_target(version))
         self._current: Job | None = None
         self._checked: dict[str, Checked] = {}
-        self._conservation: list[api.Remainder] = []
-        self._accounts_due = 0.0
 
     async def run(self, ended: asyncio.Event, serve: Callable[["Agent"], Awaitable[None]]) -> None:
         """Until ``ended`` is set; ``serve`` answers meanwhile. Raises `Transient` where Kafka cannot be reached at the
-        start."""
+        start.
+
+        Then threads may still wait for servers, or audit: they cannot be broken off, and whoever called is to end the
+        process. What was about to be kept is kept by then, unless Kafka does not take it within `LAST_WORD`; nothing
+        is kept from there on.
+        """
+        try:
+            await _first_of(self._work(serve), ended.wait())
+        finally:
+            self._keeping.acquire(timeout=LAST_WORD)  # on the loop's thread: no other may be left to do it
+
+    async def _work(self, serve: Callable[["Agent"], Awaitable[None]]) -> None:
+        self._reports.write("agent", {"state": "starting", "auditing": None})
         await asyncio.to_thread(ensure_topics, self._kafka, topic_specs(self.topology, self.version))
         await asyncio.to_thread(self.history.load)
         self._remember()
-        parts = (self._watch(), self._audit(), self._webhook.run(), serve(self), ended.wait())
-        tasks = [asyncio.ensure_future(part) for part in parts]
-        try:
-            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-            for task in done:
-                task.result()  # the others end only by a mistake of ours: fail loudly
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+        await _first_of(self._watch(), self._audit(), self._account(), self._webhook.run(), serve(self))
 
     def _remember(self) -> None:
         """Go on from what the history has."""
         self._turns.remember("quick", self.history.last_of("quick"))
         self._turns.remember("deep", self.history.last_of("deep"))
+        self._accounts = self.history.accounts
         for audit in self.history.at_hand():
             self._take_up(audit)
-        for incident in self.history.open:
-            if (incident.id, "opened") not in self.history.told:
-                self._alert("opened", incident)
+        for event, incident in unsaid(self.history.incidents(), self.history.told):
+            self._alert(event, incident)
 
     async def _watch(self) -> None:
         while True:
@@ -113,10 +118,8 @@ class Agent:
             self._turns.done(job, began, self.history.open, self._sampled)
             try:
                 await self.letters.count()
-                if job.depth == "deep" and time.time() >= self._accounts_due:
-                    await self._account()
             except Transient as error:
-                log.warning("dead letters and accounts are not known: %s", error)
+                log.warning("dead letters are not known: %s", error)
             self._current = None
 
     def _next(self) -> Job | None:
@@ -129,22 +132,26 @@ class Agent:
     def _publish(self, outcome: Outcome, loop: asyncio.AbstractEventLoop) -> None:
         """On the audit's thread: the outcome and the incidents behind it are kept, then told."""
         entry, at_ms = outcome.entry, round(time.time() * 1000)
-        behind = step(
-            self.history.open,
-            outcome.seen,
-            audit=entry.id,
-            depth=entry.depth,
-            at_ms=at_ms,
-            looked=outcome.looked,
-            sampled=self._sampled,
-        )
-        self.history.add(Entry(entry, behind.open, behind.closed))
+        with self._keeping:
+            stepped = step(
+                self.history.open,
+                outcome.seen,
+                audit=entry.id,
+                depth=entry.depth,
+                at_ms=at_ms,
+                looked=outcome.looked,
+                sampled=self._sampled,
+            )
+            self.history.add(Entry(entry, open=stepped.open, closed=stepped.closed))
         self._take_up(entry)
         self._metrics.audited(entry)
-        for incident in behind.opened:
+        self._tell(stepped, at_ms, loop)
+
+    def _tell(self, stepped: Step, at_ms: int, loop: asyncio.AbstractEventLoop) -> None:
+        for incident in stepped.opened:
             log.error("%s", alert_of("opened", self.version, at_ms, told(incident)).text)
             loop.call_soon_threadsafe(self._alert, "opened", incident)
-        for incident in behind.closed:
+        for incident in stepped.closed:
             log.info("%s", alert_of("closed", self.version, at_ms, told(incident)).text)
             loop.call_soon_threadsafe(self._alert, "closed", incident)
 
@@ -153,15 +160,28 @@ class Agent:
         if entry.depth != "keys" and not entry.tables and entry.why != "repair":
             self._checked |= checked(entry, entry.report)
 
+    # -- counting -------------------------------------------------------------------------------------------------
+
     async def _account(self) -> None:
-        began, targets = time.time(), self.topology.every_target(self.version)
-        now_ms = round(began * 1000)
-        found = await asyncio.to_thread(conserved, self.topology, self.version, self._kafka, targets, now_ms)
-        self._conservation = [
-            api.Remainder(one.sink, one.table, one.target, one.captured, one.in_flight, one.remainder, now_ms)
-            for one in found
-        ]
-        self._accounts_due = began + max(ACCOUNTS_EVERY, 20 * (time.time() - began))
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(max(TURN, self._counting.due(time.time()) - time.time()))
+            try:
+                await asyncio.to_thread(self._count, loop)
+            except Transient as error:
+                log.warning("what became of records is not known: %s", error)
+
+    def _count(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Records are counted, and the incidents behind that kept, then told."""
+        accounts = self._counting.count()
+        with self._keeping:
+            stepped = behind(self.history.open, accounts)
+            if stepped.opened or stepped.closed or worth_keeping(self.history.accounts, accounts):
+                self.history.add(Entry(accounts=accounts, open=stepped.open, closed=stepped.closed))
+            else:
+                self.history.open = stepped.open
+        self._accounts = accounts
+        self._tell(stepped, accounts.at_ms, loop)
 
     # -- alarming -------------------------------------------------------------------------------------------------
 
@@ -195,7 +215,8 @@ class Agent:
 
     def state(self) -> api.State:
         pulse, open_ = self.pulse, self.history.open
-        counts = self.letters.counts
+        counts, accounts = self.letters.counts, self._accounts
+        left = None if accounts is None else by_sink(accounts.targets)
         lanes: dict[str, list[api.Lane]] = {}
         for lane in pulse.lanes:
             lanes.setdefault(lane.sink, []).append(lane)
@@ -206,14 +227,20 @@ class Agent:
             lanes=pulse.lanes,
             stores=[
                 store(
-                    sink, pulse.capture, mine, self._checked.get(sink), open_, None if counts is None else counts[sink]
+                    sink,
+                    pulse.capture,
+                    mine,
+                    self._checked.get(sink),
+                    open_,
+                    None if counts is None else counts[sink],
+                    None if left is None else left[sink],
                 )
                 for sink, mine in lanes.items()
             ],
             running=self._auditor.running,
             next=self._turns.coming(time.time()),
             incidents=[told(one) for one in self.history.incidents() if one.closed_ms is None],
-            conservation=self._conservation,
+            conservation=[] if accounts is None else accounts.targets,
         )
 
     def metrics(self) -> bytes:
@@ -221,6 +248,19 @@ class Agent:
 
     def close(self) -> None:
         self.pulse.close()
+
+
+async def _first_of(*parts: Awaitable[object]) -> None:
+    """Until one of them ends, by itself or with an exception, which is raised; the others are cancelled."""
+    tasks = [asyncio.ensure_future(part) for part in parts]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def told(incident: Incident) -> api.Incident:

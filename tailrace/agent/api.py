@@ -5,7 +5,7 @@ Bodies are these structs as JSON. Whatever is not known is ``null``, never 0. Ti
 
     GET  /state                            State
     GET  /trend?since_ms=                  Trend
-    GET  /audits?limit=                    list[Audit], newest first
+    GET  /audits?limit=&why=               list[Audit], newest first; `why` names those that are wanted, with commas
     GET  /audits/{id}                      AuditDetail
     GET  /audits/{id}.html                 the report as one self-contained page
     GET  /differences/{id}?sink=&table=    list[SideBySide], read anew
@@ -24,11 +24,11 @@ from typing import Any, Literal
 
 import msgspec
 
-from audit.entry import Audit, AuditDetail, Why
-from audit.incidents import Depth
+from audit.entry import Audit, AuditDetail, Remainder, Why
+from audit.incidents import Depth, Lost
 from audit.report import Class, Verdict
 
-__all__ = ["Audit", "AuditDetail", "Depth", "Why"]
+__all__ = ["Audit", "AuditDetail", "Depth", "Remainder", "Why"]
 
 Scalar = bool | int | float | str | None
 """A value as the envelope holds it."""
@@ -74,11 +74,12 @@ class Lane(msgspec.Struct, frozen=True):
 
 
 class Store(msgspec.Struct, frozen=True):
-    """One store of the version. ``state``: different while an incident of it is open, unknown where its lanes do not
-    run or no audit could decide, behind where a lane is later than its objective, else equal.
+    """One store of the version. ``state``: different while an incident of its rows is open, unknown where its lanes do
+    not run or no audit could decide, behind where a lane is later than its objective, else equal.
 
     ``lag_s`` and ``objective_s`` are of the lane that is the latest for its objective. ``checked_at_ms``, ``depth`` and
-    ``verdict`` are of the last audit of the whole store, ``different`` and ``undecided`` its rows.
+    ``verdict`` are of the last audit of the whole store, ``different`` and ``undecided`` its rows. ``unaccounted`` is
+    how many of its records were accounted for by nobody, or twice, when they were counted last.
     """
 
     sink: str
@@ -93,6 +94,7 @@ class Store(msgspec.Struct, frozen=True):
     undecided: int | None
     open_incidents: int
     letters: int | None
+    unaccounted: int | None = None
 
 
 class Running(msgspec.Struct, frozen=True):
@@ -119,36 +121,25 @@ class Incident(msgspec.Struct, frozen=True):
 
     ``rows`` is how many the last audit listed, ``keys`` some of them. ``whole`` says that ``keys`` are all there were.
     ``depth`` is the deepest that has seen it: what only a deep audit sees no quick one closes. ``audits`` is how many
-    saw it. ``closed_ms`` is ``None`` while it is open.
+    saw it. ``closed_ms`` is ``None`` while it is open. Of the class ``unaccounted`` ``rows`` are records that nobody
+    accounts for, seen by counts instead of audits.
     """
 
     id: str
     sink: str
     table: str
-    class_: Class = msgspec.field(name="class")
+    class_: Class | Lost = msgspec.field(name="class")
     opened_ms: int
     last_ms: int
     closed_ms: int | None
     opened_by: str
     last_by: str
     closed_by: str | None
-    depth: Depth
+    depth: Depth | Literal["accounts"]
     rows: int
     whole: bool
     audits: int
     keys: list[dict[str, Scalar]]
-
-
-class Remainder(msgspec.Struct, frozen=True):
-    """What conservation said last of one target: ``remainder`` records are accounted for by nobody."""
-
-    sink: str
-    table: str
-    target: str
-    captured: int
-    in_flight: int
-    remainder: int
-    at_ms: int
 
 
 class State(msgspec.Struct, frozen=True):

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from audit.entry import Audit
-from audit.incidents import Depth, Incident
+from audit.incidents import UNACCOUNTED, Depth, Incident
 from audit.report import Report, Verdict
 from tailrace.agent.api import Capture, Lane, Store, StoreState
 
@@ -49,11 +49,12 @@ def store(
     last: Checked | None,
     open_: Iterable[Incident],
     letters: int | None,
+    unaccounted: int | None = None,
 ) -> Store:
-    """``lanes`` are the sink's, at least one."""
+    """``lanes`` are the sink's, at least one. That records are unaccounted for says nothing of its rows: audits do."""
     mine = [one for one in open_ if one.sink == sink]
     latest = max(lanes, key=_lateness)
-    state, reason = _state(capture, lanes, last, mine)
+    state, reason = _state(capture, lanes, last, [one for one in mine if one.class_ != UNACCOUNTED])
     return Store(
         sink=sink,
         state=state,
@@ -67,6 +68,7 @@ def store(
         undecided=last.undecided if last is not None else None,
         open_incidents=len(mine),
         letters=letters,
+        unaccounted=unaccounted,
     )
 
 
@@ -80,7 +82,8 @@ def _state(
 ) -> tuple[StoreState, str]:
     if open_:
         rows = sum(one.rows for one in open_)
-        return "different", f"{rows} rows differ in {', '.join(sorted({one.table for one in open_}))}"
+        differ = "1 row differs" if rows == 1 else f"{rows} rows differ"
+        return "different", f"{differ} in {', '.join(sorted({one.table for one in open_}))}"
     chain: list[Capture | Lane] = [capture, *lanes]
     if unknown := next(filter(None, map(_unknown, chain)), ""):
         return "unknown", unknown

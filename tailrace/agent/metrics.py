@@ -72,6 +72,12 @@ class Metrics:
                 for one in state.conservation
             ],
         )
+        counted = max((one.at_ms for one in state.conservation), default=None)
+        yield self._gauge(
+            "conservation_timestamp_seconds",
+            "When records were counted last",
+            [({}, None if counted is None else counted / 1000)],
+        )
 
     def _lanes(self, lanes: list[Lane]) -> Iterator[Metric]:
         def of(name: str) -> list[Sample]:
@@ -110,6 +116,7 @@ class Metrics:
             ("different", "Rows that the last audit found different"),
             ("undecided", "Rows that the last audit could not decide"),
             ("letters", "Open dead letters"),
+            ("unaccounted", "Records that nobody accounts for, or that are accounted for twice"),
         ):
             yield self._gauge(f"store_{name}", text, [({"sink": one.sink}, getattr(one, name)) for one in stores])
 

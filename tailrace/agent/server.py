@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 import msgspec
 import uvicorn
@@ -17,7 +17,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
-from audit.entry import AuditDetail
+from audit.entry import AuditDetail, Why
 from audit.html import page
 from audit.incidents import Scope, Spot
 from audit.report import Class
@@ -160,10 +160,10 @@ class Answers:
     # -- audits ---------------------------------------------------------------------------------------------------
 
     async def audits(self, request: Request) -> Response:
-        limit = _number(request, "limit", LISTED)
-        listed = self._agent.history.listed(limit)
+        limit, wanted = _number(request, "limit", LISTED), _chosen(request, "why", get_args(Why))
+        listed = [audit for audit in self._agent.history.listed() if audit.why in wanted][:limit]
         there = {audit.id for audit in listed}
-        pending = [job.audit for job in reversed(self._agent.pending) if job.id not in there]
+        pending = [job.audit for job in reversed(self._agent.pending) if job.id not in there and job.why in wanted]
         return _json([*pending, *listed][:limit])
 
     async def audit(self, request: Request) -> Response:
@@ -299,6 +299,14 @@ class Answers:
 
 async def _order(request: Request, kind: type[Asked]) -> Asked:
     return msgspec.json.decode(await request.body(), type=kind)
+
+
+def _chosen(request: Request, name: str, there: tuple[str, ...]) -> tuple[str, ...]:
+    """The words of a parameter, with commas between them; all that there are where it is left out."""
+    words = tuple(filter(None, request.query_params.get(name, "").split(",")))
+    if unknown := [word for word in words if word not in there]:
+        raise BadOrder(f"`{name}` knows no `{unknown[0]}`: there are {', '.join(there)}")
+    return words or there
 
 
 def _number(request: Request, name: str, otherwise: int) -> int:

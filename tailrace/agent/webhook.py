@@ -14,6 +14,7 @@ from typing import Literal
 import httpx
 import msgspec
 
+from audit.incidents import UNACCOUNTED
 from tailrace.agent.api import Incident
 
 log = logging.getLogger(__name__)
@@ -41,7 +42,12 @@ class Alert(msgspec.Struct, frozen=True):
 
 def alert_of(event: Event, version: str, at_ms: int, incident: Incident) -> Alert:
     where = f"{incident.table} in {incident.sink}"
-    if event == "closed":
+    if incident.class_ == UNACCOUNTED:
+        records = "1 record" if incident.rows == 1 else f"{incident.rows} records"
+        is_ = "is" if incident.rows == 1 else "are"
+        told = f"the accounts of {where} add up again", f"{records} of {where} {is_} not accounted for"
+        text = f"{version}: {told[event == 'opened']}"
+    elif event == "closed":
         text = f"{version}: {where} is equal again ({incident.class_})"
     else:
         rows = "1 row" if incident.rows == 1 else f"{incident.rows} rows"

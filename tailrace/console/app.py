@@ -40,7 +40,7 @@ LARGEST_BODY = 1 << 20
 
 READ: Mapping[str, tuple[str, ...]] = {
     "trend": ("since_ms",),
-    "audits": ("limit",),
+    "audits": ("limit", "why"),
     "incidents": ("limit",),
     "letters": ("sink",),
 }

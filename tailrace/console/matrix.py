@@ -57,6 +57,7 @@ class Cell(msgspec.Struct, frozen=True):
     undecided: int | None = None
     open_incidents: int | None = None
     letters: int | None = None
+    unaccounted: int | None = None
 
 
 class Row(msgspec.Struct, frozen=True):
@@ -126,6 +127,7 @@ def cell_of(sink: str, store: Store | None, silence: str) -> Cell:
         undecided=store.undecided,
         open_incidents=store.open_incidents,
         letters=store.letters,
+        unaccounted=store.unaccounted,
     )
 
 
@@ -140,6 +142,9 @@ def headline_of(rows: Sequence[Row]) -> Headline:
             names = [f"{version} {cell.sink}" for version, cell in found if cell.state == state]
             parts.append(part(len(names), len(found), state, names))
     checked = [cell.checked_at_ms for _, cell in found if cell.state == "equal" and cell.checked_at_ms is not None]
+    if lost := [f"{version} {cell.sink}" for version, cell in found if cell.unaccounted]:
+        records = sum(cell.unaccounted or 0 for _, cell in found)
+        parts.append(f"{records} {'record is' if records == 1 else 'records are'} not accounted for: {named(lost)}.")
     text = " ".join(parts) if parts else "No version is declared, so nothing is watched."
     return Headline(worst, TITLES[worst], text, counts, min(checked, default=None))
 
@@ -156,5 +161,10 @@ def part(count: int, whole: int, state: StoreState, names: Sequence[str]) -> str
     }[state]
     if every or state == "equal":
         return f"{what} {verb}."
-    more = f" and {count - NAMED} more" if count > NAMED else ""
-    return f"{what} {verb}: {', '.join(names[:NAMED])}{more}."
+    return f"{what} {verb}: {named(names)}."
+
+
+def named(names: Sequence[str]) -> str:
+    """`NAMED` of them at most."""
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    return f"{', '.join(names[:NAMED])}{more}"

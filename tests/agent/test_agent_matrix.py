@@ -50,6 +50,14 @@ def test_a_store_is_called_by_the_worst_that_is_known(
     assert (said.state, said.reason) == told
 
 
+def test_records_that_nobody_accounts_for_say_nothing_of_rows() -> None:
+    lost = msgspec.structs.replace(INCIDENT, class_="unaccounted", depth="accounts", rows=2, spots=[])
+    said = store("postgres", RUNS, [QUICK], EQUAL, [lost], 0, 2)
+    assert (said.state, said.reason, said.open_incidents, said.unaccounted) == ("equal", "", 1, 2)
+    assert store("postgres", RUNS, [QUICK], EQUAL, [lost, INCIDENT], 0, 2).reason == "3 rows differ in jobs"
+    assert store("postgres", RUNS, [QUICK], EQUAL, [], 0).unaccounted is None
+
+
 def test_the_lane_that_is_latest_for_its_objective_is_shown() -> None:
     said = store("postgres", RUNS, [SLOW, lane(lag_s=1.0)], EQUAL, [], None)
     assert (said.lag_s, said.objective_s, said.letters) == (1.0, 0.1, None)

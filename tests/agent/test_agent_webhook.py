@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+import msgspec
 import pytest
 
 from tailrace.agent.api import Incident
@@ -80,6 +81,9 @@ async def outcomes(url: str, *alerts: Alert) -> list[tuple[str, bool]]:
 def test_an_alert_says_what_happened_in_a_line_and_whole() -> None:
     assert OPENED.text == "future: 3 rows missing of jobs in postgres"
     assert alert_of("closed", "future", 5, INCIDENT).text == "future: jobs in postgres is equal again (missing)"
+    lost = msgspec.structs.replace(INCIDENT, class_="unaccounted", depth="accounts", rows=1, keys=[])
+    assert alert_of("opened", "future", 5, lost).text == "future: 1 record of jobs in postgres is not accounted for"
+    assert alert_of("closed", "future", 5, lost).text == "future: the accounts of jobs in postgres add up again"
 
 
 async def test_what_is_refused_is_sent_again() -> None:

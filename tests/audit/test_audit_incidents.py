@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import msgspec
 import pytest
 
-from audit.incidents import KEPT, Depth, Incident, Looked, Scope, Seen, Spot, Step, step, to_look_at_again
+from audit.incidents import KEPT, Depth, Incident, Looked, Scope, Seen, Spot, Step, step, to_look_at_again, unsaid
 from audit.report import Class
 
 HERE: Scope = ("postgres", "jobs")
@@ -149,3 +149,13 @@ def test_incidents_come_back_from_json_as_they_were() -> None:
     before = opened({"impossible position": spots(1, place="2")}, "deep")
     assert msgspec.json.decode(msgspec.json.encode(before), type=list[Incident]) == before
     assert before[0].id == "a.postgres.jobs.impossible-position"
+
+
+def test_what_nobody_has_received_is_told_again() -> None:
+    (one,) = opened({"missing": spots(1)})
+    (closed,) = after([one], seen()).closed
+    assert unsaid([one], set()) == [("opened", one)]
+    assert unsaid([one], {(one.id, "opened")}) == []
+    assert unsaid([closed], {(one.id, "opened")}) == [("closed", closed)]
+    assert unsaid([closed], {(one.id, "opened"), (one.id, "closed")}) == []
+    assert unsaid([closed], set()) == []

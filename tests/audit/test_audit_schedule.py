@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from audit.schedule import LATEST, Pace, Past, Refilled, Rhythm, choice, due, filling, refilled
+from audit.schedule import LATEST, Pace, Past, Refilled, Rhythm, choice, count_due, due, filling, refilled
 
 RHYTHM = Rhythm(quick=60.0, deep=600.0, share=0.05)
 QUICKLY = Pace("postgres", "realtime", 0.005, 0.1, True, "", 0.0, 0)
@@ -46,6 +46,12 @@ def test_deep_audits_are_put_apart_by_how_long_they_take(seconds: float, apart: 
 
 def test_a_quick_audit_never_begins_before_a_longer_deep_one_has_ended() -> None:
     assert due(RHYTHM, {"deep": Past(NOW - 300, 300.0)}, NOW)[0] == (NOW, "quick")
+
+
+def test_records_are_counted_as_often_as_quick_audits_and_for_a_twentieth_of_the_time_at_most() -> None:
+    assert count_due(RHYTHM, None, NOW) == NOW
+    assert count_due(RHYTHM, Past(NOW - 20, 3.0), NOW) == NOW + 40
+    assert count_due(RHYTHM, Past(NOW - 20, 6.0), NOW) == NOW + 100
 
 
 def test_a_deep_interval_longer_than_a_day_is_kept() -> None:

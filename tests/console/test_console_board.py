@@ -21,7 +21,7 @@ def told() -> str:
     lane = Lane("redis", "realtime", "running", 100.0, 0.1, 3, applied=5, parked=1, attained=0.99)
     incident = Incident("i1", "redis", "jobs", "altered", NOW, NOW, None, "a1", "a1", None, "quick", 1, True, 1, [])
     remainder = Remainder("redis", "jobs", "jobs", 5, 0, 0, NOW)
-    plain = state(store("redis"))
+    plain = state(store("redis", unaccounted=0))
     capture = type(plain.capture)("0000000000000000001", 0.1, "running")
     full = State("future", NOW, capture, [lane], plain.stores, None, [], [incident], [remainder])
     metrics = Metrics("future")

@@ -207,8 +207,24 @@ def test_a_tampered_row_is_listed_with_both_values_and_mended(looked: Looked, br
         seen(cell(page, "postgres"), "equal")
         seen(page.locator("#answer"), "Everything is equal")
         seen(page.locator("#differing"), "None that an audit knows of")
-        seen(page.locator("#audits tbody tr").first, "repair")
+        ordered = page.locator('#audits tbody[data-key="ordered"] tr')  # whatever the schedule has done since
+        seen(ordered.nth(1), re.compile("repair, keys.*equal"))
+        seen(ordered.nth(2), re.compile("asked, deep.*different"))
     assert looked.postgres("SELECT id, status, email FROM tailrace.users WHERE id = $1", row["id"]) == [row]
+
+
+AUDIT = {"why": "schedule", "seconds": 1, "verdict": "equal", "different": 0, "by_sink": {"a": "equal"}, "reason": ""}
+
+
+def test_audits_on_schedule_that_say_the_same_are_one_line(looked: Looked, browser: "playwright.Browser") -> None:
+    undecided = {"verdict": "undecided", "by_sink": {"a": "undecided"}}
+    quick, deep, under_way = {"depth": "quick"}, {"depth": "deep"}, {"verdict": None, "seconds": None, "by_sink": {}}
+    newest_first = [quick | under_way, quick, deep, quick | {"by_sink": {}}, quick | undecided, quick, deep, deep]
+    list_ = [AUDIT | one | {"id": str(place)} for place, one in enumerate(newest_first)]
+    with opened(browser, looked.console.url) as page:
+        told = page.evaluate("async (list) => (await import('/static/history.js')).runs(list)", list_)
+    lines = [(run["newest"]["id"], run["times"], run["oldest"]["id"]) for run in told]
+    assert lines == [("0", 1, "0"), ("1", 2, "3"), ("2", 3, "7"), ("4", 1, "4"), ("5", 1, "5")]
 
 
 def test_an_agent_that_hangs_is_unknown_and_never_green(looked: Looked, browser: "playwright.Browser") -> None:

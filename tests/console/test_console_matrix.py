@@ -143,6 +143,17 @@ def test_the_headline_of_what_is_equal_says_on_what_it_rests() -> None:
     assert found.checked_at_ms == NOW - 2000
 
 
+def test_the_headline_says_where_records_are_not_accounted_for_though_all_rows_are_equal() -> None:
+    told = [store("redis", unaccounted=2), store("sqlite", unaccounted=0), store("neo4j")]
+    rows = [row_of(heard(*told), [], NOW), row_of(heard(store("redis", unaccounted=1)), [], NOW)]
+    found = headline_of(rows)
+    assert (found.state, found.title) == ("equal", "Everything is equal")
+    assert found.text == ("All stores are equal to MySQL. 3 records are not accounted for: future redis, future redis.")
+    assert headline_of(rows[1:]).text == (
+        "1 of 1 stores is equal to MySQL. 1 record is not accounted for: future redis."
+    )
+
+
 def test_nothing_at_all_is_not_equal() -> None:
     assert headline_of([]).state == "unknown"
     assert headline_of([Row("future", True, "", NOW, [])]).text == "No version is declared, so nothing is watched."

@@ -8,9 +8,10 @@ from random import Random
 from typing import Any
 
 import pytest
-from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException, TopicPartition
+from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient
 from enriched import in_mysql, in_postgres
+from moved import move
 from parts import Parts, parts_of
 
 from streams.watch import GroupOffsets, lanes_of, wait
@@ -91,22 +92,6 @@ def test_every_record_is_accounted_for_though_delivery_is_killed(parts: Parts) -
         assert one["applied"] + one["collapsed"] == records - 30
         assert (one["filtered"], one["parked"], one["stale"]) == (30, 0, 0)
     assert found["postgres", "tr_ledger"]["collapsed"] > 1000, "an hour's changes of a row are written once"
-
-
-def move(admin: AdminClient, group: str, to: list[TopicPartition]) -> None:
-    """As soon as the broker has noticed that nobody is in the group."""
-    deadline = time.monotonic() + 60
-    while not moved(admin, group, to):
-        assert time.monotonic() < deadline
-        time.sleep(1)
-
-
-def moved(admin: AdminClient, group: str, to: list[TopicPartition]) -> bool:
-    try:
-        answer = admin.alter_consumer_group_offsets([ConsumerGroupTopicPartitions(group, to)])[group].result(30)
-    except KafkaException:
-        return False
-    return all(part.error is None for part in answer.topic_partitions)
 
 
 def test_records_that_a_group_was_moved_over_are_what_remains(parts: Parts) -> None:

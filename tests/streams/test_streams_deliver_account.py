@@ -1,6 +1,8 @@
 """Every record is counted once: in an account, and in the balance of what lanes say against what topics hold."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from random import Random
 
 import msgspec
 
@@ -12,7 +14,8 @@ from changes.schema import Column, Kind, TableSchema
 from changes.target import Target
 from changes.tier import DEFAULT_TIERS
 from streams.deliver.account import WINDOW_MS, Account, Counts, book, ends_of, opened, rolled
-from streams.deliver.conservation import Span, balance, spans_of
+from streams.deliver.conservation import Span, balance, span_of
+from streams.deliver.counted import STEP, Counted
 from streams.deliver.prepare import Prepared
 from streams.deliver.stamps import Told, to_text, told_from
 
@@ -121,14 +124,56 @@ def test_an_account_survives_the_text_of_a_commit() -> None:
     assert len(to_text(told)) < 250
 
 
+def counted_on(counted: Counted, there: Iterable[int], asked: set[int]) -> list[int]:
+    """Which of the records that stand ``there`` were read, so that those below each of ``asked`` are known."""
+    start = counted.begin(asked, max(there, default=0) + 1)
+    read = [offset for offset in there if offset >= start]
+    for offset in read:
+        counted.take(offset)
+    counted.close()
+    return read
+
+
+def spans(there: Iterable[int], *accounts: Account) -> list[Span]:
+    counted = Counted()
+    counted_on(counted, there, {offset for account in accounts for offset in (account.since, account.upto)})
+    return [span_of(counted, account) for account in accounts]
+
+
+def test_records_are_counted_once_however_often_they_are_asked_for() -> None:
+    counted, rng = Counted(), Random(4)
+    there = [offset for offset in range(5, 4 * STEP) if rng.random() < 0.9]
+    quick = slow = 5
+    read = 0
+    for end in range(1000, len(there), 7777):
+        quick = there[end - 200] + 1
+        if end > len(there) / 2:
+            slow = there[end // 2]
+        read += len(counted_on(counted, there[:end], {5, slow, quick}))
+        for offset in (5, slow, quick):
+            assert counted.below(offset) == sum(1 for one in there if one < offset)
+        assert counted.total == end
+    assert read < 2 * len(there), "the slow one's later offset costs a second look, each other record one"
+    assert len(counted._marks) < 10, "what nobody asks for any more is forgotten"
+
+
+def test_an_account_that_begins_earlier_or_a_topic_that_was_made_anew_is_counted_from_the_beginning() -> None:
+    counted = Counted()
+    assert counted_on(counted, [3, 4, 7, 9], {4, 8}) == [4, 7, 9]
+    assert counted_on(counted, [3, 4, 7, 9, 10], {4, 8}) == [10]
+    assert counted_on(counted, [3, 4, 7, 9, 10], {3, 8}) == [3, 4, 7, 9, 10]
+    assert (counted.below(8), counted.total) == (3, 5)
+    assert counted_on(counted, [0, 1], {0, 2}) == [0, 1]
+    assert (counted.below(2), counted.total) == (2, 2)
+
+
 def test_the_balance_shows_what_was_lost_or_counted_twice() -> None:
     account = Account(10, NOON, 20, {"one": Counts(applied=4, collapsed=1, filtered=1)}, repeated=2)
-    offsets = [5, 10, 11, 13, 14, 17, 19, 20, 23]
-    (span,) = spans_of(offsets, [account])
+    (span,) = spans([5, 10, 11, 13, 14, 17, 19, 20, 23], account)
     assert span == Span(covered=6, behind=2)
     right = balance(ONE, {(TOPIC, 0): account}, {(TOPIC, 0): span}, 2, NOON)
     assert (right.captured, right.in_flight, right.repeated, right.remainder, right.unaccounted) == (8, 2, 2, 0, 1)
-    (more, less) = spans_of([10, 11, 12, 13, 14, 15, 16], [account, msgspec.structs.replace(account, since=12)])
+    (more, less) = spans(range(10, 17), account, msgspec.structs.replace(account, since=12))
     assert balance(ONE, {(TOPIC, 0): account}, {(TOPIC, 0): more}, 1, NOON).remainder == 1
     lost = balance(ONE, {(TOPIC, 0): account}, {(TOPIC, 0): less}, 1, NOON)
     assert (lost.remainder, lost.expired, lost.captured) == (-1, 0, 5)

@@ -1,7 +1,7 @@
 // What was done and found: the audit under way, the history of audits, incidents, and this page's own orders.
 
 import { h } from "./dom.js";
-import { count, heads, key_text, rows, span, state_of, when } from "./words.js";
+import { count, heads, key_text, records, rows, span, state_of, when } from "./words.js";
 
 const LISTED = 3;
 
@@ -60,28 +60,53 @@ export function incidents({ state, closed, silence, now_ms }) {
 }
 
 function incident(one, now_ms) {
+  const lost = one.class === "unaccounted"; // records, which have no rows to show, seen by counts instead of audits
   const keys = one.keys.slice(0, LISTED).map(key_text).join("; ");
   const more = one.rows > Math.min(LISTED, one.keys.length) ? " …" : "";
   return h("div", { class: "incident", "data-key": one.id },
-    h("p", {}, state_of(one.closed_ms === null ? "different" : "equal", `${one.sink} ${one.table}: ${rows(one.rows)} ${one.class}`)),
-    h("p", { class: "about" }, h("code", {}, keys + more)),
-    h("p", { class: "about" }, "since ", when(one.opened_ms, now_ms), `, seen by ${count(one.audits)} ${one.audits === 1 ? "audit" : "audits"} (${one.depth}), last `, when(one.last_ms, now_ms),
+    h("p", {}, state_of(one.closed_ms === null ? "different" : "equal", `${one.sink} ${one.table}: ${lost ? `${records(one.rows)} unaccounted for` : `${rows(one.rows)} ${one.class}`}`)),
+    lost ? h("p", { class: "about" }, "Captured, and the lane does not say what became of them, or counts them twice. Whether a row differs for it, an audit says.") : h("p", { class: "about" }, h("code", {}, keys + more)),
+    h("p", { class: "about" }, "since ", when(one.opened_ms, now_ms), `, seen by ${count(one.audits)} ${lost ? "count" : "audit"}${one.audits === 1 ? "" : "s"}${lost ? "" : ` (${one.depth})`}, last `, when(one.last_ms, now_ms),
       one.closed_ms === null ? null : [", closed ", when(one.closed_ms, now_ms)], " ",
-      h("button", { type: "button", class: "link", "data-act": "show-audit", "data-id": one.last_by }, "Show rows")));
+      lost ? null : h("button", { type: "button", class: "link", "data-act": "show-audit", "data-id": one.last_by }, "Show rows")));
 }
 
-export function audits({ version, list, more, next, write, chosen, silence, now_ms }) {
+// Audits on schedule, newest first, that said the same one after the other, those of each depth by themselves: the newest
+// of them, how many they are, and the oldest. What a person ordered is not lost among them.
+export function runs(list) {
+  const latest = {};
+  const found = [];
+  for (const one of list) {
+    const apart = Object.entries(one.by_sink).filter(([, verdict]) => verdict !== "equal");
+    const said = JSON.stringify([one.verdict, one.verdict === "equal" ? "" : [one.different, apart, one.reason]]);
+    const run = latest[one.depth];
+    if (run?.said === said && ended(run.newest)) Object.assign(run, { times: run.times + 1, oldest: one });
+    else found.push(latest[one.depth] = { said, newest: one, times: 1, oldest: one });
+  }
+  return found;
+}
+
+// `list`: {ordered, scheduled, more}, of either no more than so many `lines`.
+export function audits({ version, list, lines, next, write, chosen, silence, now_ms }) {
   const order = write && !silence ? h("span", { class: "buttons" }, ["quick", "deep"].map((depth) =>
     h("button", { type: "button", "data-act": "audit", "data-depth": depth }, `Audit now, ${depth}…`))) : null;
   return [
     h("h2", { id: "audits-title" }, "Audits", order),
     silence ? h("p", { class: "empty" }, `Not known: ${silence}.`) : null,
     next?.length ? h("p", { class: "about" }, "Next: ", next.map((one, index) => [index ? ", " : "", due(one, now_ms)]), ".") : null,
-    silence ? null : !list ? h("p", { class: "empty" }, "Asking…") : !list.length ? h("p", { class: "empty" }, "None yet.")
-      : h("div", { class: "scroll", tabindex: "0", role: "group", "aria-label": "audits" }, h("table", { class: "stack" }, heads(["began", "why", "verdict", "rows", "different", "undecided", "took", "position", ""], ["rows", "different", "undecided", "took", "position"]),
-        h("tbody", {}, list.map((one) => audit_row(version, one, chosen, now_ms))))),
-    more ? h("button", { type: "button", class: "link", "data-act": "older" }, "Show older audits") : null,
+    silence ? null : !list ? h("p", { class: "empty" }, "Asking…")
+      : !list.ordered.length && !list.scheduled.length ? h("p", { class: "empty" }, "None yet.") : [
+        h("div", { class: "scroll", tabindex: "0", role: "group", "aria-label": "audits" }, h("table", { class: "stack" }, heads(["began", "why", "verdict", ...FIGURES, ""], FIGURES),
+          part("ordered", "Ordered, and behind replays", list.ordered.slice(0, lines).map((one) => audit_row(version, one, chosen, now_ms))),
+          part("scheduled", "On schedule", runs(list.scheduled).slice(0, lines).map((run) => audit_row(version, run.newest, chosen, now_ms, run))))),
+        list.more ? h("button", { type: "button", class: "link", "data-act": "older" }, "Show older audits") : null],
   ];
+}
+
+const FIGURES = ["rows", "different", "undecided", "took", "position"];
+
+function part(name, title, found) {
+  return found.length ? h("tbody", { "data-key": name }, h("tr", { class: "part" }, h("th", { scope: "rowgroup", colspan: FIGURES.length + 4 }, title)), found) : null;
 }
 
 function due(one, now_ms) {
@@ -89,13 +114,14 @@ function due(one, now_ms) {
   return one.at_ms <= now_ms ? `${one.depth} now${waits}` : `${one.depth} in ${span((one.at_ms - now_ms) / 1000)}${waits}`;
 }
 
-function audit_row(version, one, chosen, now_ms) {
+// `run`: the audits that said the same before it; its name is the oldest's, which stays while newer ones come.
+function audit_row(version, one, chosen, now_ms, run = { times: 1, oldest: one }) {
   const sinks = Object.entries(one.by_sink).filter(([, verdict]) => verdict !== "equal");
   const verdict = ended(one) ? state_of(one.verdict ?? "unknown", one.verdict ?? "not done") : state_of("running", "under way");
   const about = [one.reason, sinks.map(([sink, found]) => (found === one.verdict ? sink : `${sink} ${found}`)).join(", ")].filter(Boolean).join("; ");
   const done = ended(one);
-  return h("tr", { "data-key": one.id, class: chosen === one.id ? "chosen" : "" },
-    h("td", { "data-label": "began" }, when(one.began_ms, now_ms)),
+  return h("tr", { "data-key": run.oldest.id, class: chosen === one.id ? "chosen" : "" },
+    h("td", { "data-label": "began" }, when(one.began_ms, now_ms), run.times > 1 ? h("small", {}, `${count(run.times)} times since `, when(run.oldest.began_ms, now_ms)) : null),
     h("td", { "data-label": "why" }, `${one.why}, ${one.depth}`),
     h("td", { "data-label": "verdict" }, verdict, about ? h("small", {}, about) : null),
     [["rows", one.rows], ["different", one.different], ["undecided", one.undecided]].map(([label, figure]) => h("td", { class: "figure", "data-label": label }, done ? count(figure) : "")),

@@ -59,19 +59,23 @@ function letter_row(letter, write, now_ms) {
     h("th", { scope: "row", "data-label": "row" }, letter.table || letter.target, " ", h("code", {}, key_text(letter.key))),
     h("td", { "data-label": "store" }, letter.sink), h("td", { class: "wide", "data-label": "refused because" }, letter.reason),
     h("td", { class: "figure", "data-label": "times" }, count(letter.times)), h("td", { class: "figure", "data-label": "since" }, when(Date.parse(letter.parked_at), now_ms)),
-    h("td", { class: "figure", "data-label": "position" }, h("code", {}, letter.position)));
+    h("td", { class: "figure position", "data-label": "position" }, h("code", {}, letter.position)));
 }
 
-export function conservation({ state, silence }) {
-  const title = h("h2", { id: "conservation-title" }, "Conservation");
+export function conservation({ state, silence, sink, now_ms }) {
+  const title = h("h2", { id: "conservation-title" }, "Conservation", h("small", {}, "what became of every record that was captured"));
   if (!state) return [title, h("p", { class: "empty" }, `Not known: ${silence}.`)];
-  const targets = state.conservation;
+  const targets = state.conservation.filter((one) => !sink || one.sink === sink);
   if (!targets.length) return [title, h("p", { class: "empty" }, "Not counted yet.")];
   const open = targets.filter((one) => one.remainder !== 0);
-  const captured = targets.reduce((sum, one) => sum + one.captured, 0);
-  if (!open.length) return [title, h("p", { class: "about" }, `All ${count(captured)} records of ${count(targets.length)} targets are accounted for.`)];
-  return [title, h("p", { class: "warn" }, `Of ${count(open.length)} targets records are accounted for by nobody, or twice (below nought):`),
-    h("div", { class: "scroll" }, h("table", { class: "stack" }, heads(["target", "captured", "in flight", "remainder"], ["captured", "in flight", "remainder"]),
-      h("tbody", {}, open.map((one) => h("tr", { "data-key": `${one.sink}|${one.target}|${one.table}` }, h("th", { scope: "row", "data-label": "target" }, `${one.table} in ${one.sink}`),
-        [["captured", one.captured], ["in flight", one.in_flight], ["remainder", one.remainder]].map(([label, figure]) => h("td", { class: "figure", "data-label": label }, count(figure))))))))];
+  const sum = (name) => targets.reduce((all, one) => all + one[name], 0);
+  const without = targets.filter((one) => one.without > 0).length;
+  return [title,
+    open.length ? h("p", { class: "warn" }, `Of ${count(open.length)} of ${count(targets.length)} targets records are accounted for by nobody, or twice (below nought).`) : null,
+    h("p", { class: "about" }, open.length ? "" : `All ${count(sum("captured"))} records of ${count(targets.length)} targets are accounted for, or in flight (${count(sum("in_flight"))}). `,
+    "Counted ", when(Math.max(...targets.map((one) => one.at_ms)), now_ms), ".",
+    without ? ` Of ${count(without)} targets some partitions have no account yet: nothing was delivered from them.` : null),
+    open.length ? h("div", { class: "scroll", tabindex: "0", role: "group", "aria-label": "conservation" }, h("table", { class: "stack" }, heads(["target", "captured", "in flight", "remainder"], ["captured", "in flight", "remainder"]),
+      h("tbody", {}, open.map((one) => h("tr", { "data-key": `${one.sink}|${one.target}|${one.table}` }, h("th", { scope: "row", "data-label": "target" }, `${one.table} in ${one.sink}`, one.target === one.table ? null : h("small", {}, one.target)),
+        [["captured", one.captured], ["in flight", one.in_flight], ["remainder", one.remainder]].map(([label, figure]) => h("td", { class: label === "remainder" ? "figure late" : "figure", "data-label": label }, count(figure)))))))) : null];
 }

@@ -3,7 +3,7 @@
 import { h, show } from "./dom.js";
 import { confirmed } from "./change.js";
 import { differing } from "./differing.js";
-import { audits, ended, incidents, work } from "./history.js";
+import { audits, ended, incidents, runs, work } from "./history.js";
 import { conservation, lanes, letters } from "./lanes.js";
 import { answer, matrix } from "./matrix.js";
 import { added, draw, empty } from "./trend.js";
@@ -11,7 +11,9 @@ import { count, key_text, rows, span, state_of } from "./words.js";
 
 const SILENT_MS = 5000; // nothing heard of the console for so long: what stands here is old
 const TREND_MS = 2000;
-const AUDITS = 8; // so many more each time that older ones are asked for
+const AUDITS = 8; // so many lines of audits, more each time that older ones are asked for
+const EACH = 40; // so many audits on schedule are asked for, for each line: those that say the same share one
+const ORDERED = "asked,repair,replay";
 const INCIDENTS = 100; // so many are asked for; those that are open come with the frame
 const CLOSED = 6;
 const NAMED = 8;
@@ -22,7 +24,7 @@ const page = {
   audits: AUDITS,
   audit: "", // whose rows are shown; those of open incidents where it is none
   orders: [],
-  of: {}, // by version: {audits, incidents, letters, letters_error, found, trend, …, and what they were fetched for}
+  of: {}, // by version: {audits: {ordered, scheduled, more}, incidents, letters, letters_error, found, trend, …, and what they were fetched for}
 };
 
 // --- hearing
@@ -87,10 +89,12 @@ async function follow_version(version) {
   if (!state) return;
   const own = kept(version);
   const hint = JSON.stringify([state.running?.id, state.stores.map((store) => store.checked_at_ms), state.incidents.map((one) => [one.id, one.last_by]), page.orders.map((order) => order.detail?.verdict), page.audits]);
-  if (hint !== own.for_audits || own.audits === null || own.audits.some((one) => !ended(one))) {
-    const [history, lately] = await Promise.all([asked(version, `audits?limit=${page.audits + 1}`), asked(version, `incidents?limit=${INCIDENTS}`)]);
-    if (history.found && lately.found) {
-      Object.assign(own, { audits: history.found, for_audits: hint, incidents: lately.found.filter((one) => one.closed_ms !== null).slice(0, CLOSED) });
+  if (hint !== own.for_audits || own.audits === null || [...own.audits.ordered, ...own.audits.scheduled].some((one) => !ended(one))) {
+    const each = page.audits * EACH;
+    const [ordered, scheduled, lately] = await Promise.all([asked(version, `audits?why=${ORDERED}&limit=${page.audits + 1}`), asked(version, `audits?why=schedule&limit=${each + 1}`), asked(version, `incidents?limit=${INCIDENTS}`)]);
+    if (ordered.found && scheduled.found && lately.found) {
+      const more = ordered.found.length > page.audits || scheduled.found.length > each || runs(scheduled.found).length > page.audits;
+      Object.assign(own, { audits: { ordered: ordered.found, scheduled: scheduled.found, more }, for_audits: hint, incidents: lately.found.filter((one) => one.closed_ms !== null).slice(0, CLOSED) });
     }
   }
   const parked = JSON.stringify([state.stores.map((store) => store.letters), state.lanes.map((lane) => lane.parked)]);
@@ -137,7 +141,7 @@ async function of_audit(version, id, sink) {
 
 function of_incidents(incidents, sink) {
   const groups = [];
-  for (const one of incidents.filter((incident) => !sink || incident.sink === sink)) {
+  for (const one of incidents.filter((incident) => incident.class !== "unaccounted" && (!sink || incident.sink === sink))) {
     const fresh = { audit: one.last_by, sink: one.sink, table: one.table, different: 0, classes: new Set(), rows: null, error: "" };
     const group = groups.find((known) => same_group(known, fresh)) ?? fresh;
     if (group === fresh) groups.push(fresh);
@@ -175,7 +179,7 @@ function render() {
   part("work", work({ running: running(now.states), orders: page.orders, now_ms: now.now_ms }));
   part("differing", differing({ ...common, found: own.found }));
   part("incidents", incidents({ ...common, closed: own.incidents }));
-  part("audits", audits({ ...common, list: own.audits?.slice(0, page.audits), more: own.audits?.length > page.audits, next: state?.next, chosen: page.audit }));
+  part("audits", audits({ ...common, list: own.audits, lines: page.audits, next: state?.next, chosen: page.audit }));
   part("lanes", lanes(common));
   part("letters", letters({ ...common, list: own.letters, error: own.letters_error }));
   part("conservation", conservation(common));
@@ -228,20 +232,21 @@ const acts = {
   async repair({ audit, sink, table }) {
     const { version } = page.chosen;
     const group = document.querySelector(`article.group[data-key="${CSS.escape(`${audit}|${sink}|${table}`)}"]`);
-    const keys = [...group.querySelectorAll("input[data-row]:checked")].map((box) => JSON.parse(box.dataset.row));
+    const boxes = [...group.querySelectorAll("input[data-row]")]; // rows that are equal by now have none
+    const keys = boxes.filter((box) => box.checked).map((box) => JSON.parse(box.dataset.row));
     if (!keys.length) {
-      group.querySelector("input[data-row]")?.focus();
+      boxes[0]?.focus();
       return;
     }
     const known = kept(version).found.groups.find((one) => same_group(one, { audit, sink, table }));
-    const beyond = Math.max(0, known.different - keys.length);
+    const beyond = boxes.length - keys.length + Math.max(0, known.different - known.rows.length);
     const what = `Repair of ${rows(keys.length)} of ${table} in ${sink}`;
     await order(version, what, {
       title: `Repair ${rows(keys.length)} of ${table} in ${sink}, ${version}?`,
       text: [
         h("p", {}, `Capture is asked to read ${keys.length === 1 ? "this row" : `these ${count(keys.length)} rows`} of ${table} from MySQL and to tell ${keys.length === 1 ? "it" : "them"} anew, to every store that receives the table. Where MySQL has no such row, it is deleted from the stores. MySQL is not changed. Then the rows are audited again.`),
         listing(keys.map(key_text)),
-        beyond > 0 ? h("p", {}, `${rows(beyond)} more differ and are left as they are.`) : null,
+        beyond > 0 ? h("p", {}, beyond === 1 ? "1 row more differs and is left as it is." : `${rows(beyond)} more differ and are left as they are.`) : null,
       ].filter(Boolean),
       button: `Repair ${rows(keys.length)}`, path: "repairs", body: { audit, sink, table, keys, cap: keys.length, dry_run: false },
     });

@@ -1,7 +1,7 @@
 // The answer, and the matrix of version × store.
 
 import { h } from "./dom.js";
-import { ago, count, span, state_of, when } from "./words.js";
+import { ago, count, records, span, state_of, when } from "./words.js";
 
 export function answer({ headline, now_ms }) {
   const rests = headline.state === "equal" && headline.checked_at_ms !== null
@@ -39,6 +39,7 @@ function store_cell(row, cell, chosen, now_ms) {
   const extra = [
     cell.open_incidents ? `${count(cell.open_incidents)} open ${cell.open_incidents === 1 ? "incident" : "incidents"}` : null,
     cell.undecided ? `${count(cell.undecided)} undecided` : null,
+    cell.unaccounted ? `${records(cell.unaccounted)} unaccounted for` : null,
     cell.letters ? `${count(cell.letters)} dead ${cell.letters === 1 ? "letter" : "letters"}` : null,
   ].filter(Boolean);
   return h("td", { role: "cell", class: `cell ${cell.state}` },

@@ -39,6 +39,10 @@ export function rows(number) {
   return `${count(number)} ${number === 1 ? "row" : "rows"}`;
 }
 
+export function records(number) {
+  return `${count(number)} ${number === 1 ? "record" : "records"}`;
+}
+
 export function share(part) {
   return part === null || part === undefined ? UNKNOWN : `${(part * 100).toFixed(part < 1 && part >= 0.999 ? 2 : 1)} %`;
 }
