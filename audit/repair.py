@@ -86,9 +86,12 @@ def over_of(finding: Finding) -> str:
 
 
 def hint_of(target: Target, placing: set[str], lies: StoredRow, place: str) -> dict[str, KeyValue]:
-    """What places a stored row where it lies: its own columns, or for a row in another's file that file's owner."""
+    """What places a stored row where it lies: its own columns, or for a row in another's file that file's owner.
+
+    Where the owner is the key there is no such hint: it would name another row, and that would be deleted.
+    """
     told = {name: plain(value) for name, value in lies.row.items() if name in placing and value is not None}
-    if target.user is not None and not _leads(target, {**lies.row, **told}, place):
+    if target.user is not None and target.user not in target.key and not _leads(target, {**lies.row, **told}, place):
         owner = {target.user: place}
         return {**told, **owner} if _leads(target, owner, place) else told
     return told

@@ -115,7 +115,9 @@ def _turns(topology: Topology, version: str, rng: random.Random) -> Iterator[tup
 
 
 def _kinds(topology: Topology, target: Target) -> Iterator[Kind]:
-    yield from ("altered", "deleted", "extra", "put back", "position raised")
+    yield from ("altered", "deleted", "put back", "position raised")
+    if target.user not in target.key:  # else it would be a file of its own
+        yield "extra"
     if _vectors(topology, target):
         yield "vector swapped"
     if target.edges:

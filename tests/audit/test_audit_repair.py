@@ -62,6 +62,12 @@ def test_the_columns_that_place_a_row_are_those_of_every_target() -> None:
     assert hint_of(CACHED, {"id", "v", "u"}, lies, "note:1:5") == {"id": 1, "v": 5, "u": 1}
 
 
+def test_a_hint_never_names_another_row() -> None:
+    lies = stored(TARGETS[1], 7, (5, 1), 40)
+    users = msgspec.structs.replace(TARGETS[1], user="id")
+    assert hint_of(users, {"id"}, lies, "3") == {"id": 7}
+
+
 def test_a_place_that_no_row_leads_to_is_taken_for_nobody_s_file() -> None:
     lies = stored(TARGETS[0], 1, (5, 1), 40)
     found = msgspec.structs.replace(TARGETS[0], sink="weaviate", place="Note")
