@@ -67,8 +67,9 @@ def own_report(sink: str, tier: str, reports: WorkerReports) -> Mapping[str, Any
     ]
     if len(told) < 2:
         return told[0] if told else None
-    worst = min(told, key=lambda one: (one["state"] == "running", not one["reason"]))
-    return worst | {
+    worst: Mapping[str, Any] = min(told, key=lambda one: (one["state"] == "running", not one["reason"]))
+    return {
+        **worst,
         **{name: sum(one[name] for one in told) for name in _SUMMED},
         "freshness_ms": [ms for one in told for ms in one["freshness_ms"]],
         "newest_ms": max((one["newest_ms"] for one in told if one["newest_ms"] is not None), default=None),
