@@ -85,7 +85,7 @@ async def _translated() -> AsyncIterator[None]:
     except asyncpg.PostgresError as error:
         raise _classified(error) from error
     except (asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, TimeoutError) as error:
-        raise Transient(f"PostgreSQL: {error or type(error).__name__}") from error
+        raise Transient(f"PostgreSQL: {str(error) or type(error).__name__}") from error
 
 
 def _classified(error: asyncpg.PostgresError) -> TailraceError:

@@ -30,7 +30,7 @@ async def made(url: str, topology: Topology, version: str) -> Made:
     except asyncpg.PostgresError as error:
         raise classify(error.sqlstate or "XX000", str(error)) from error
     except (OSError, TimeoutError) as error:
-        raise Transient(f"PostgreSQL: {error or type(error).__name__}") from error
+        raise Transient(f"PostgreSQL: {str(error) or type(error).__name__}") from error
     return _by_table(topology, targets, counts)
 
 

@@ -72,4 +72,4 @@ def _translated() -> Iterator[None]:
     except _MISCONFIGURED as error:
         raise Misconfigured(f"Redis: {error}") from error
     except (exceptions.RedisError, OSError) as error:
-        raise Transient(f"Redis: {error or type(error).__name__}") from error
+        raise Transient(f"Redis: {str(error) or type(error).__name__}") from error

@@ -71,7 +71,7 @@ class Wire:
                 raise Misconfigured(f"Elasticsearch: {error}; name its authority: `?ca_certs=<file>`") from error
             raise Transient(f"Elasticsearch: {error}") from error
         except (TransportError, OSError) as error:
-            raise Transient(f"Elasticsearch: {error or type(error).__name__}") from error
+            raise Transient(f"Elasticsearch: {str(error) or type(error).__name__}") from error
         status = answer.meta.status
         if not 200 <= status < 300 and status not in allow:
             raise classify(status, cause_of(answer.body), document=False)

@@ -35,7 +35,7 @@ def classify(error: PyMongoError | OSError) -> TailraceError:
 
     What is wrong with a record is told by `refusal`, write by write. No message holds the connection's URL.
     """
-    text = f"MongoDB: {error or type(error).__name__}"
+    text = f"MongoDB: {str(error) or type(error).__name__}"
     if isinstance(error, (ConfigurationError, InvalidName)):
         return Misconfigured(text)
     if isinstance(error, OperationFailure):

@@ -25,7 +25,7 @@ def classify(error: exceptions.RedisError | OSError) -> TailraceError:
 
     No message holds the connection's URL.
     """
-    text = f"Redis: {error or type(error).__name__}"
+    text = f"Redis: {str(error) or type(error).__name__}"
     if isinstance(error, _MISCONFIGURED):
         return Misconfigured(text)
     if isinstance(error, exceptions.ResponseError) and str(error).startswith(_MISCONFIGURED_TEXTS):

@@ -135,7 +135,7 @@ class Client:
         try:
             answer = await self._http.request(method, path, json=body)
         except httpx.TransportError as error:
-            raise Transient(f"Weaviate: {error or type(error).__name__}") from error
+            raise Transient(f"Weaviate: {str(error) or type(error).__name__}") from error
         if absent and answer.status_code == httpx.codes.NOT_FOUND:
             return None
         if answer.is_error:

@@ -163,7 +163,7 @@ async def reading(url: str, user: int | None, limit: int) -> AsyncIterator["asyn
     except asyncpg.PostgresError as error:
         raise classify(error.sqlstate or "XX000", str(error)) from error
     except OSError as error:
-        raise Transient(f"PostgreSQL: {error or type(error).__name__}") from error
+        raise Transient(f"PostgreSQL: {str(error) or type(error).__name__}") from error
     finally:
         if connection is not None:
             await connection.close()

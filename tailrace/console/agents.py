@@ -87,7 +87,7 @@ class Agents:
     def _why(self, version: str, error: httpx.TransportError) -> str:
         if not self._sockets[version].exists():
             return "no agent runs: `tailrace run` starts it"
-        return f"the agent does not answer: {error or type(error).__name__}"
+        return f"the agent does not answer: {str(error) or type(error).__name__}"
 
     async def close(self) -> None:
         for client in self._clients.values():

@@ -194,7 +194,7 @@ def translated() -> Iterator[None]:
             ) from error
         raise classify(number if isinstance(number, int) else 0, str(message or error)) from error
     except OSError as error:
-        raise Transient(f"MySQL: {error or type(error).__name__}") from error
+        raise Transient(f"MySQL: {str(error) or type(error).__name__}") from error
 
 
 def _cut(connection: Connection) -> None:

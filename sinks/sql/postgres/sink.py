@@ -241,7 +241,7 @@ def _translated() -> Iterator[None]:
         if isinstance(error, asyncpg.InterfaceError) and isinstance(error, ValueError):
             # What the driver cannot write as the type that its column wants.
             raise Rejected(f"PostgreSQL: {error}") from error
-        raise Transient(f"PostgreSQL: {error or type(error).__name__}") from error
+        raise Transient(f"PostgreSQL: {str(error) or type(error).__name__}") from error
 
 
 @asynccontextmanager
