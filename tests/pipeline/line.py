@@ -107,10 +107,11 @@ def line(
     enriched: bool = False,
     topics: Path | None = None,
     workers: int = 1,
+    patience: float = 120.0,
 ) -> Iterator[Line]:
     """A pipeline over filled servers, stopped behind the block; with enrichment only where a test is about it, for it
     takes what the machine has. ``topics`` is declared instead of the repository's tables and the ledger. ``workers``
-    share the delivery to each store."""
+    share the delivery to each store. ``patience``: seconds for the first fill."""
     prepared(endpoints, rows)
     topics = topics or topics_with_ledger(folder)
     topology = having(read_whole(topics), endpoints)
@@ -119,7 +120,7 @@ def line(
     pipeline.start()
     try:
         running = Line(topology, endpoints, pipeline, enriched=enriched)
-        running.settle()
+        running.settle(patience)
         yield running
     finally:
         pipeline.stop()

@@ -100,7 +100,7 @@ def test_thirty_kills_among_ten_stores_leave_every_one_equal(tmp_path: Path) -> 
     topics.write_text(topics.read_text().replace("flush: 1h", "flush: 2s"))
     try:
         servers.up()
-        with line(servers.endpoints()["future"], tmp_path, rows=500, topics=topics) as running:
+        with line(servers.endpoints()["future"], tmp_path, rows=500, topics=topics, patience=600.0) as running:
             watcher.start()
             try:
                 assert_right(killed_and_compared(running, kills=30, seed=13, servers=servers, rate=RATE / 3))
