@@ -68,14 +68,12 @@ class Agent:
         """Until ``ended`` is set; ``serve`` answers meanwhile. Raises `Transient` where Kafka cannot be reached at the
         start.
 
-        Then threads may still wait for servers, or audit: they cannot be broken off, and whoever called is to end the
-        process. What was about to be kept is kept by then, unless Kafka does not take it within `LAST_WORD`; nothing
-        is kept from there on.
+        When it returns, threads may still wait for servers, or audit: they cannot be broken off, and whoever called is
+        to end the process. What was about to be kept is kept by then, unless Kafka does not take it within `LAST_WORD`;
+        nothing is kept from there on.
         """
-        try:
-            await _first_of(self._work(serve), ended.wait())
-        finally:
-            self._keeping.acquire(timeout=LAST_WORD)  # on the loop's thread: no other may be left to do it
+        await _first_of(self._work(serve), ended.wait())
+        self._keeping.acquire(timeout=LAST_WORD)  # on the loop's thread: no other may be left to do it
 
     async def _work(self, serve: Callable[["Agent"], Awaitable[None]]) -> None:
         self._reports.write("agent", {"state": "starting", "auditing": None})

@@ -2,26 +2,22 @@
 
 import os
 import re
-import shutil
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import asyncpg
 import pytest
 from busy import Busy
+from chromium import Console, opened, playwright, seen, started
 from line import line
 
 from tailrace.example.traffic import Traffic
 from tailrace.pipeline import Pipeline
 from tailrace.stack import Stack
 
-playwright = pytest.importorskip("playwright.sync_api")
 pytestmark = pytest.mark.timeout(900)
 
 TOPICS = """
@@ -42,41 +38,6 @@ tables:
       - {sink: postgres, tier: realtime}
       - {sink: sqlite,   tier: local}
 """
-PATIENCE_MS = 120_000
-NOT_OF_THE_PAGE = ("net::ERR_", "Failed to load resource")
-"""What the browser says of a console that was stopped on purpose."""
-
-
-@dataclass
-class Console:
-    """A running ``tailrace console``; ``token`` is empty where it is read-only."""
-
-    process: "subprocess.Popen[str]"
-    url: str
-    token: str
-
-    @property
-    def port(self) -> str:
-        return self.url.rstrip("/").rpartition(":")[2]
-
-    def stop(self) -> None:
-        self.process.terminate()
-        assert self.process.wait(30) == 0
-        if self.process.stderr is not None:
-            self.process.stderr.close()
-
-
-def started(topics: Path, *options: str, port: str = "0") -> Console:
-    """Its environment names no server of any version."""
-    environ = {name: value for name, value in os.environ.items() if not name.startswith("FUTURE_")}
-    words = [sys.executable, "-m", "tailrace", "console", "--topics", str(topics), "--port", port, *options]
-    process = subprocess.Popen(words, stderr=subprocess.PIPE, text=True, env=environ)
-    assert process.stderr is not None
-    told = process.stderr.readline()
-    url = re.search(r"http://\S+", told)
-    assert url is not None, told
-    token = process.stderr.readline().rpartition(" ")[2].strip() if "--write" in options else ""
-    return Console(process, url[0], token)
 
 
 @dataclass
@@ -117,36 +78,6 @@ def looked(servers: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator
         finally:
             found.console.stop()
             agent.stop()
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator["playwright.Browser"]:
-    program = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    if program is None:
-        pytest.skip("no Chromium here")
-    with playwright.sync_playwright() as started_:
-        browser = started_.chromium.launch(executable_path=program, args=["--no-sandbox"])
-        yield browser
-        browser.close()
-
-
-@contextmanager
-def opened(browser: "playwright.Browser", url: str, **options: object) -> Iterator["playwright.Page"]:
-    """The page; whatever its scripts complain of, or the policy forbids, fails the test."""
-    complaints: list[str] = []
-    context = browser.new_context(**({"viewport": {"width": 1280, "height": 900}} | options))
-    context.set_default_timeout(PATIENCE_MS)
-    page = context.new_page()
-    page.on("pageerror", lambda error: complaints.append(str(error)))
-    page.on("console", lambda said: complaints.append(said.text) if said.type == "error" else None)
-    page.goto(url)
-    yield page
-    context.close()
-    assert [one for one in complaints if not any(word in one for word in NOT_OF_THE_PAGE)] == []
-
-
-def seen(found: "playwright.Locator", text: "str | re.Pattern[str]") -> None:
-    playwright.expect(found).to_contain_text(text, timeout=PATIENCE_MS)
 
 
 def cell(page: "playwright.Page", sink: str) -> "playwright.Locator":
@@ -211,20 +142,6 @@ def test_a_tampered_row_is_listed_with_both_values_and_mended(looked: Looked, br
         seen(ordered.nth(1), re.compile("repair, keys.*equal"))
         seen(ordered.nth(2), re.compile("asked, deep.*different"))
     assert looked.postgres("SELECT id, status, email FROM tailrace.users WHERE id = $1", row["id"]) == [row]
-
-
-AUDIT = {"why": "schedule", "seconds": 1, "verdict": "equal", "different": 0, "by_sink": {"a": "equal"}, "reason": ""}
-
-
-def test_audits_on_schedule_that_say_the_same_are_one_line(looked: Looked, browser: "playwright.Browser") -> None:
-    undecided = {"verdict": "undecided", "by_sink": {"a": "undecided"}}
-    quick, deep, under_way = {"depth": "quick"}, {"depth": "deep"}, {"verdict": None, "seconds": None, "by_sink": {}}
-    newest_first = [quick | under_way, quick, deep, quick | {"by_sink": {}}, quick | undecided, quick, deep, deep]
-    list_ = [AUDIT | one | {"id": str(place)} for place, one in enumerate(newest_first)]
-    with opened(browser, looked.console.url) as page:
-        told = page.evaluate("async (list) => (await import('/static/history.js')).runs(list)", list_)
-    lines = [(run["newest"]["id"], run["times"], run["oldest"]["id"]) for run in told]
-    assert lines == [("0", 1, "0"), ("1", 2, "3"), ("2", 3, "7"), ("4", 1, "4"), ("5", 1, "5")]
 
 
 def test_an_agent_that_hangs_is_unknown_and_never_green(looked: Looked, browser: "playwright.Browser") -> None:

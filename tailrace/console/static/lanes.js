@@ -62,6 +62,8 @@ function letter_row(letter, write, now_ms) {
     h("td", { class: "figure position", "data-label": "position" }, h("code", {}, letter.position)));
 }
 
+const many = (targets) => `${count(targets)} ${targets === 1 ? "target" : "targets"}`;
+
 export function conservation({ state, silence, sink, now_ms }) {
   const title = h("h2", { id: "conservation-title" }, "Conservation", h("small", {}, "what became of every record that was captured"));
   if (!state) return [title, h("p", { class: "empty" }, `Not known: ${silence}.`)];
@@ -71,10 +73,10 @@ export function conservation({ state, silence, sink, now_ms }) {
   const sum = (name) => targets.reduce((all, one) => all + one[name], 0);
   const without = targets.filter((one) => one.without > 0).length;
   return [title,
-    open.length ? h("p", { class: "warn" }, `Of ${count(open.length)} of ${count(targets.length)} targets records are accounted for by nobody, or twice (below nought).`) : null,
-    h("p", { class: "about" }, open.length ? "" : `All ${count(sum("captured"))} records of ${count(targets.length)} targets are accounted for, or in flight (${count(sum("in_flight"))}). `,
+    open.length ? h("p", { class: "warn" }, `Of ${count(open.length)} of ${many(targets.length)} records are accounted for by nobody, or twice (below nought).`) : null,
+    h("p", { class: "about" }, open.length ? "" : `All ${count(sum("captured"))} records of ${many(targets.length)} are accounted for, or in flight (${count(sum("in_flight"))}). `,
     "Counted ", when(Math.max(...targets.map((one) => one.at_ms)), now_ms), ".",
-    without ? ` Of ${count(without)} targets some partitions have no account yet: nothing was delivered from them.` : null),
+    without ? ` Of ${many(without)} some partitions have no account yet: nothing was delivered from them.` : null),
     open.length ? h("div", { class: "scroll", tabindex: "0", role: "group", "aria-label": "conservation" }, h("table", { class: "stack" }, heads(["target", "captured", "in flight", "remainder"], ["captured", "in flight", "remainder"]),
       h("tbody", {}, open.map((one) => h("tr", { "data-key": `${one.sink}|${one.target}|${one.table}` }, h("th", { scope: "row", "data-label": "target" }, `${one.table} in ${one.sink}`, one.target === one.table ? null : h("small", {}, one.target)),
         [["captured", one.captured], ["in flight", one.in_flight], ["remainder", one.remainder]].map(([label, figure]) => h("td", { class: label === "remainder" ? "figure late" : "figure", "data-label": label }, count(figure)))))))) : null];
