@@ -37,7 +37,7 @@ tables:
 """
 FILL = f"""
 INSERT INTO {TABLE} WITH RECURSIVE n (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < {SIDE - 1})
-SELECT a.i * {SIDE} + b.i + 1, 1, 'right', b.i % 5 + 1, NOW() FROM n a, n b
+SELECT a.i * {SIDE} + b.i + 1, 1, 'right', MOD(b.i, 5) + 1, NOW() FROM n a, n b
 """
 SLOWLY = "0.01"
 """Of MySQL's time: reading all lasts long enough to be killed in the middle."""
