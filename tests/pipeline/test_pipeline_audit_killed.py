@@ -70,10 +70,8 @@ class Checks:
 
     def killed(self) -> Course:
         """Kill one in the middle of MySQL's rows; how far it had come, as it noted."""
-        process = subprocess.Popen(
-            [*self._words, "--share", SLOWLY], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=self._environ
-        )
-        try:
+        words = [*self._words, "--share", SLOWLY]
+        with subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=self._environ) as process:
             began = None
             for told in process.stderr or ():
                 now = time.monotonic()
@@ -81,9 +79,7 @@ class Checks:
                     began = began or now
                     if now - began > SAVE_EVERY:
                         break
-        finally:
             process.kill()
-            process.wait()
         digests = Digests(path_of(self._folder / "audit", self._quiet.line.version, f"{TABLE}.postgres"))
         course = digests.course()
         digests.close()
