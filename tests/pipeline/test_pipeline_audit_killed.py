@@ -37,7 +37,7 @@ tables:
 """
 FILL = f"""
 INSERT INTO {TABLE} WITH RECURSIVE n (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < {SIDE - 1})
-SELECT a.i * {SIDE} + b.i + 1, 1, 'right', b.i % 5 + 1, NOW() FROM n a, n b
+SELECT a.i * {SIDE} + b.i + 1, 1, 'right', MOD(b.i, 5) + 1, NOW() FROM n a, n b
 """
 SLOWLY = "0.01"
 """Of MySQL's time: reading all lasts long enough to be killed in the middle."""
@@ -70,10 +70,8 @@ class Checks:
 
     def killed(self) -> Course:
         """Kill one in the middle of MySQL's rows; how far it had come, as it noted."""
-        process = subprocess.Popen(
-            [*self._words, "--share", SLOWLY], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=self._environ
-        )
-        try:
+        words = [*self._words, "--share", SLOWLY]
+        with subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=self._environ) as process:
             began = None
             for told in process.stderr or ():
                 now = time.monotonic()
@@ -81,9 +79,7 @@ class Checks:
                     began = began or now
                     if now - began > SAVE_EVERY:
                         break
-        finally:
             process.kill()
-            process.wait()
         digests = Digests(path_of(self._folder / "audit", self._quiet.line.version, f"{TABLE}.postgres"))
         course = digests.course()
         digests.close()
