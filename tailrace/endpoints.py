@@ -47,6 +47,17 @@ def served(topology: Topology, environ: Mapping[str, str] = os.environ) -> Topol
     return having(topology, has | given)
 
 
+def configured(topology: Topology, environ: Mapping[str, str] = os.environ) -> tuple[str, ...]:
+    """The versions of which the environment or the stack that runs here has a server, in the order of the file."""
+    running = _running(environ)
+    local = {} if running is None else running.endpoints()
+    return tuple(
+        version
+        for version in topology.versions
+        if local.get(version) or any(environ.get(topology.prefix(version) + name) for name in VARIABLES.values())
+    )
+
+
 def having(topology: Topology, kinds: Container[str]) -> Topology:
     """The topology without the sinks whose kind of endpoint is not among ``kinds``; endpoints by kind will do."""
     return topology.without({sink for sink in topology.sinks if SPECS[sink].endpoint not in kinds})
@@ -63,9 +74,14 @@ def endpoints_of(topology: Topology, version: str, environ: Mapping[str, str] = 
         local = running.endpoints().get(version, {})
         found = {kind: url or local.get(kind, "") for kind, url in found.items()}
     missing = [prefix + VARIABLES[kind] for kind, url in found.items() if not url]
+    if len(missing) == len(found):
+        raise Misconfigured(
+            f"version `{version}` is not configured here: set {', '.join(missing)}, "
+            f"or run `tailrace stack up --version {version}`"
+        )
     if missing:
         raise Misconfigured(
-            f"version `{version}` has no {', '.join(missing)} in the environment, and no stack is running here: "
+            f"version `{version}` has no {', '.join(missing)} in the environment, nor in a stack that runs here: "
             f"set them, run `tailrace stack up`, or name the stores to be served in `{STORES}`"
         )
     return found
