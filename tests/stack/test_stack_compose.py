@@ -15,7 +15,7 @@ from tailrace.stack.settings import Settings
 
 TEXT = FILE.read_text()
 DECLARED: dict[str, Any] = yaml.safe_load(TEXT)
-BESIDE = {"MONITORING_PORT", "LOGS_PORT", "CONFIGURATION_PORT", "CONSOLE_PORT"}
+BESIDE = {"MONITORING_PORT", "LOGS_PORT", "CONFIGURATION_PORT", "CONSOLES"}
 """Of services that a stack does not start."""
 ASKED = re.compile(r"(?<!\$)\$\{([A-Z0-9_]+)")
 
