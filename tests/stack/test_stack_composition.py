@@ -3,10 +3,10 @@
 from collections import Counter
 
 import pytest
+from composition import SHARED, Service, declared_projects, interpolated, project, variables
 
 from tailrace.stack import names
 from tailrace.stack.compose import FILE
-from tailrace.stack.composition import SHARED, Service, declared_projects, interpolated, project, variables
 from tailrace.stack.plan import services
 
 PROJECTS = declared_projects(FILE.read_text())

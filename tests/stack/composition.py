@@ -1,4 +1,4 @@
-"""What the compose file says that each version gets: pure, for whoever checks that versions share nothing.
+"""What the compose file says that each version gets, read as text.
 
 The file is one for all; a version's project is made of it and of the version's variables (``deploy/versions``). Names
 of networks and volumes are given as Docker knows them, with their project's name in front.
@@ -12,7 +12,9 @@ from typing import Any
 
 import yaml
 
-VERSIONS = Path(__file__).parents[2] / "deploy" / "versions"
+from tailrace.stack.compose import FILE
+
+VERSIONS = FILE.parent / "deploy" / "versions"
 SHARED = "shared"
 """The project of what all versions share; no version may be called so."""
 
