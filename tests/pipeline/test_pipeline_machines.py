@@ -59,7 +59,8 @@ def machine(name: str, only: str, env: dict[str, str], folder: Path) -> Iterator
 
 def shares(kafka: KafkaUrl, group: str) -> dict[str, int]:
     """How many partitions each member of a lane's group has, by the name of its machine."""
-    (answer,) = AdminClient(kafka.config()).describe_consumer_groups([group]).values()
+    admin = AdminClient(kafka.config())  # answers come only for as long as it lives
+    (answer,) = admin.describe_consumer_groups([group]).values()
     return {
         str(member.group_instance_id).removeprefix(f"{group}.").partition(".")[0]: len(
             member.assignment.topic_partitions
