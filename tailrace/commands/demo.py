@@ -79,7 +79,8 @@ def demo(
         watcher = threading.Thread(target=supervise, args=(stack, lambda line: say(f"stack: {line}"), stop))
         watcher.start()
         try:
-            shown = _demonstrate(topology, version, topics, endpoints[version], folder, once, rows, rate, seed)
+            mine = endpoints[version]
+            shown = _demonstrate(topology, version, topics, mine, folder, once=once, rows=rows, rate=rate, seed=seed)
         finally:
             stop.set()
             watcher.join()
@@ -123,6 +124,7 @@ def _demonstrate(
     topics: Path,
     mine: Mapping[str, str],
     folder: Path,
+    *,
     once: bool,
     rows: int,
     rate: float,
