@@ -103,8 +103,8 @@ def two(folder: Path, env: dict[str, str]) -> Iterator[list[Process]]:
 def change_of_hands(kafka: KafkaUrl, mysql: MysqlUrl, works: Process, how: str) -> dict[str, Any]:
     """End the capture that works; the seconds until the other publishes, and until it tells what is new."""
     with closing(PositionsTail(kafka, VERSION)) as tail:
-        while tail.poll(0.2) or tail.last is None:
-            pass
+        while tail.last is None or tail.last.at_ms < time.time() * 1000 - 500:
+            tail.poll(0.1)
         began, since = time.monotonic(), time.time() * 1000
         works.send(SIGNALS[how])
         ordinal = committed_ordinal(mysql)
