@@ -29,6 +29,7 @@ from streams.mysql import MysqlUrl
 from streams.topics import topic_specs
 from tailrace.declared import read_topology
 from tailrace.endpoints import endpoints_of
+from tailrace.health import STANDING_BY
 from tailrace.logs import set_up
 from tailrace.places import home
 from tailrace.reports import Reports
@@ -53,7 +54,7 @@ def capture(topology: Topology, version: str, stop: threading.Event, reports: Re
     wait = FIRST_WAIT
 
     def standing_by(begins: bool) -> None:
-        state["state"] = "standing by" if begins else "running"
+        state["state"] = STANDING_BY if begins else "running"
 
     while not stop.is_set():
         began = time.monotonic()
