@@ -34,7 +34,7 @@ def served(topology: Topology, environ: Mapping[str, str] = os.environ) -> Topol
             known = ", ".join(topology.sinks)
             raise Misconfigured(f"`{STORES}` names `{unknown[0]}`, to which nothing goes: there are {known}")
         return topology.without(set(topology.sinks) - set(named))
-    running = _running(environ)
+    running = running_stack(environ)
     if running is None:
         return topology
     has = {kind for urls in running.endpoints().values() for kind in urls}
@@ -45,6 +45,17 @@ def served(topology: Topology, environ: Mapping[str, str] = os.environ) -> Topol
         if environ.get(topology.prefix(version) + name)
     }
     return having(topology, has | given)
+
+
+def configured(topology: Topology, environ: Mapping[str, str] = os.environ) -> tuple[str, ...]:
+    """The versions of which the environment or the stack that runs here has a server, in the order of the file."""
+    running = running_stack(environ)
+    local = {} if running is None else running.endpoints()
+    return tuple(
+        version
+        for version in topology.versions
+        if local.get(version) or any(environ.get(topology.prefix(version) + name) for name in VARIABLES.values())
+    )
 
 
 def having(topology: Topology, kinds: Container[str]) -> Topology:
@@ -59,19 +70,25 @@ def endpoints_of(topology: Topology, version: str, environ: Mapping[str, str] = 
     if any(topology.enrichers(table) for table in topology.tables):
         wanted |= ENRICHMENT
     found = {kind: environ.get(prefix + name, "") for kind, name in VARIABLES.items() if kind in wanted}
-    if not all(found.values()) and (running := _running(environ)) is not None:
+    if not all(found.values()) and (running := running_stack(environ)) is not None:
         local = running.endpoints().get(version, {})
         found = {kind: url or local.get(kind, "") for kind, url in found.items()}
     missing = [prefix + VARIABLES[kind] for kind, url in found.items() if not url]
+    if len(missing) == len(found):
+        raise Misconfigured(
+            f"version `{version}` is not configured here: set {', '.join(missing)}, "
+            f"or run `tailrace stack up --version {version}`"
+        )
     if missing:
         raise Misconfigured(
-            f"version `{version}` has no {', '.join(missing)} in the environment, and no stack is running here: "
+            f"version `{version}` has no {', '.join(missing)} in the environment, nor in a stack that runs here: "
             f"set them, run `tailrace stack up`, or name the stores to be served in `{STORES}`"
         )
     return found
 
 
-def _running(environ: Mapping[str, str]) -> View | None:
+def running_stack(environ: Mapping[str, str]) -> View | None:
+    """The stack that commands find by themselves, where one runs."""
     names = [environ["TAILRACE_STACK"]] if "TAILRACE_STACK" in environ else LOCAL_STACKS
     return next((view for name in names if (view := Stack.running(stack_folder(name, environ)))), None)
 

@@ -15,6 +15,9 @@ WorkerReports = Mapping[str, Mapping[str, Any]]
 """What `tailrace.reports.Reports.fresh` gives."""
 
 _SUMMED = ("applied", "stale", "parked", "collapsed", "filtered", "rewound", "repeated", "skipped", "timed", "fresh")
+STANDING_BY = "standing by"
+"""The state of a capture that another machine's has the better of: how far that one is, it knows as well."""
+
 COUNTS = ("applied", "stale", "parked", "collapsed", "filtered", "rewound", "repeated", "skipped", "due_ms")
 """What a lane's worker says of itself that is told on as it is."""
 

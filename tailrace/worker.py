@@ -29,6 +29,7 @@ from streams.mysql import MysqlUrl
 from streams.topics import topic_specs
 from tailrace.declared import read_topology
 from tailrace.endpoints import endpoints_of
+from tailrace.health import STANDING_BY
 from tailrace.logs import set_up
 from tailrace.places import home
 from tailrace.reports import Reports
@@ -51,11 +52,15 @@ def capture(topology: Topology, version: str, stop: threading.Event, reports: Re
     state = {"state": "running", "reason": "", "engine": ""}
     threading.Thread(target=_report_capture, args=(reports, state, stop), daemon=True).start()
     wait = FIRST_WAIT
+
+    def standing_by(begins: bool) -> None:
+        state["state"] = STANDING_BY if begins else "running"
+
     while not stop.is_set():
         began = time.monotonic()
         try:
             state |= {"state": "running", "reason": ""}
-            running = Capture(topology, version, mysql, kafka, stop)
+            running = Capture(topology, version, mysql, kafka, stop, standing_by=standing_by)
             state["engine"] = running.engine
             running.run()
         except Transient as error:

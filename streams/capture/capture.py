@@ -3,7 +3,7 @@
 import logging
 import threading
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 import msgspec
 import xxhash
@@ -53,13 +53,22 @@ class Capture:
     on: `Transient` (start again: nothing is lost) or `Misconfigured` (somebody must act)."""
 
     def __init__(
-        self, topology: Topology, version: str, mysql: MysqlUrl, kafka: KafkaUrl, stop: threading.Event
+        self,
+        topology: Topology,
+        version: str,
+        mysql: MysqlUrl,
+        kafka: KafkaUrl,
+        stop: threading.Event,
+        *,
+        standing_by: Callable[[bool], None] = lambda _: None,
     ) -> None:
+        """``standing_by`` is told when another capture is seen at work, and when that is over."""
         self._topology = topology
         self._version = version
         self._mysql = mysql
         self._kafka = kafka
         self._stop = stop
+        self._standing_by = standing_by
         self._native = native_module()
         self._journal = Journal(kafka, version, self._native)
         self._published: dict[str, TableSchema] = {}
@@ -80,9 +89,13 @@ class Capture:
         found = examine(self._mysql, self._topology, self._version)
         found.refuse()
         ensure_topics(self._kafka, topic_specs(self._topology, self._version))
-        stand_by(self._kafka, self._version, self._stop)
+        stood_by = stand_by(self._kafka, self._version, self._stop, lambda: self._standing_by(True))
         if self._stop.is_set():
             return
+        if stood_by:  # for however long: MySQL may be another by now
+            self._standing_by(False)
+            found = examine(self._mysql, self._topology, self._version)
+            found.refuse()
         checkpoint, states, self._published = self._journal.open()
         try:
             found.refuse(states)
@@ -327,8 +340,9 @@ class Capture:
 
 
 def replica_id(version: str) -> int:
-    """The server id that capture registers with: the same for a version always, so that a second capture of it ends
-    the first one's dump instead of doubling the load. Above the numbers that people give their servers."""
+    """The server id that capture registers with: the same for a version always, so that a capture which takes over
+    ends the dump of one that hangs. One that stands by reads no binlog, and so ends nobody's. Above the numbers that
+    people give their servers."""
 
     return 0x40000000 | xxhash.xxh32_intdigest(version.encode()) >> 2
 

@@ -12,7 +12,7 @@ import msgspec
 from confluent_kafka import KafkaError, KafkaException
 
 from changes.envelope import Headers
-from changes.errors import Misconfigured, Transient
+from changes.errors import Transient
 from changes.position import to_text
 from changes.progress import (
     Checkpoint,
@@ -234,9 +234,7 @@ class Journal:
 
 def _fatal(error: KafkaError, version: str) -> Exception:
     if error.code() in {KafkaError._FENCED, KafkaError.PRODUCER_FENCED, KafkaError.INVALID_PRODUCER_EPOCH}:
-        return Misconfigured(
-            f"another capture of version `{version}` has taken over; this one stops, for there is one writer a version"
-        )
+        return Transient(f"another capture of version `{version}` has taken over: there is one writer a version")
     return classified(error, "writing changes")
 
 

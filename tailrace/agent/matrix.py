@@ -7,6 +7,7 @@ from audit.entry import Audit
 from audit.incidents import UNACCOUNTED, Depth, Incident
 from audit.report import Report, Verdict
 from tailrace.agent.api import Capture, Lane, Store, StoreState
+from tailrace.health import STANDING_BY
 
 LEEWAY = 2.0
 """Seconds beyond its objective for which a lane is not called behind: lanes are looked at no more often."""
@@ -103,7 +104,7 @@ def _who(one: Capture | Lane) -> str:
 
 def _unknown(one: Capture | Lane) -> str:
     """Why nobody knows how it stands, "" where it is known."""
-    if one.state != "running":
+    if one.state not in {"running", STANDING_BY}:
         return one.reason or f"{_who(one)} is {one.state}"
     return f"nobody knows how far {_who(one)} is" if one.lag_s is None else ""
 

@@ -13,6 +13,7 @@ import msgspec
 from changes.errors import Misconfigured
 from changes.tier import seconds
 from changes.topology import Topology
+from tailrace.endpoints import configured
 
 OK, FAILURE, USAGE, INCONSISTENT, UNDECIDED, BAD_CONFIGURATION = 0, 1, 2, 3, 4, 78
 
@@ -34,18 +35,39 @@ def json_option(function: Command) -> Command:
 
 
 def version_option(function: Command) -> Command:
-    return click.option("--version", "-V", "version", default=None, help="Which version; the first if not given.")(
-        function
-    )
+    return click.option(
+        "--version",
+        "-V",
+        "version",
+        default=None,
+        help="Which version; if not given, the first that is configured here.",
+    )(function)
 
 
 def one_version(topology: Topology, version: str | None) -> str:
-    """Raises `Misconfigured` where there is no such version."""
-    chosen = version or topology.versions[0]
+    """The version that is named; else the first that is configured here, or the first of all where none is.
+
+    Raises `Misconfigured` where there is no such version.
+    """
+    chosen = version or next(iter(configured(topology)), topology.versions[0])
     if chosen not in topology.versions:
         known = ", ".join(topology.versions)
         raise Misconfigured(f"version `{chosen}` is not declared in {topology.file}: there are {known}")
     return chosen
+
+
+def versions_here(topology: Topology, named: Sequence[str]) -> list[str]:
+    """The versions that are named; where none is, all that are configured here, and the others are told.
+
+    Where none is configured either, the first of all, so that whoever asks for its endpoints is told what is missing.
+    Raises `Misconfigured` where there is no such version.
+    """
+    if named:
+        return [one_version(topology, version) for version in dict.fromkeys(named)]
+    here = configured(topology)
+    if here and (others := [version for version in topology.versions if version not in here]):
+        say(f"not configured here, and left out: {', '.join(others)}")
+    return list(here or topology.versions[:1])
 
 
 def known_sinks(topology: Topology, version: str, sinks: Sequence[str]) -> list[str]:

@@ -12,12 +12,14 @@ import click
 import uvicorn
 
 from changes.errors import Misconfigured
-from tailrace.commands.common import say, topics_option
+from changes.topology import Topology
+from tailrace.commands.common import say, topics_option, versions_here
 from tailrace.console.agents import Agents
 from tailrace.console.app import application
 from tailrace.console.guard import is_loopback
 from tailrace.console.watching import Watching
 from tailrace.declared import read_topology
+from tailrace.endpoints import configured
 from tailrace.logs import set_up
 from tailrace.places import home
 from tailrace.reports import Reports
@@ -27,10 +29,12 @@ PORT = 8400
 
 @click.command()
 @topics_option
+@click.option("--version", "-V", "versions", multiple=True,
+              help="Which versions; if not given, all that are configured here or have run here.")  # fmt: skip
 @click.option("--host", default="127.0.0.1", show_default=True, help="A loopback address; others are refused.")
 @click.option("--port", type=click.IntRange(0, 65535), default=PORT, show_default=True, help="0 for any free one.")
 @click.option("--write", is_flag=True, help="Allow audits, repairs and retries, with a token that is printed once.")
-def console(topics: Path, host: str, port: int, write: bool) -> None:
+def console(topics: Path, versions: tuple[str, ...], host: str, port: int, write: bool) -> None:
     """Serve the console on this machine: is everything equal, and if not, where?
 
     It asks the agents that `tailrace run` started, and holds no store's secret. Without --write nothing can be changed
@@ -48,8 +52,17 @@ def console(topics: Path, host: str, port: int, write: bool) -> None:
     say(f"console: http://{name}:{listening.getsockname()[1]}/ ({'changes are allowed' if write else 'read-only'})")
     if token is not None:
         say(f"token for changes: {token}")
-    sockets = {version: Reports(home(), version).socket for version in topology.versions}
+    sockets = {version: Reports(home(), version).socket for version in _shown(topology, versions)}
     asyncio.run(_serve(sockets, topology.sinks, token, listening))
+
+
+def _shown(topology: Topology, named: tuple[str, ...]) -> list[str]:
+    """The versions that are named; else those whose agent may be reached, and all where nothing is known of any."""
+    if named:
+        return versions_here(topology, named)
+    here = configured(topology)
+    ran = [one for one in topology.versions if one in here or Reports(home(), one).socket.parent.exists()]
+    return ran or list(topology.versions)
 
 
 def _listening(host: str, port: int) -> socket.socket:

@@ -30,7 +30,7 @@ from streams.watch import wait as wait_for
 from tailrace.arrivals import Made, made, told
 from tailrace.commands import scenes
 from tailrace.commands.check import EXIT, checked, show
-from tailrace.commands.common import json_option, print_json, say, topics_option
+from tailrace.commands.common import json_option, one_version, print_json, say, topics_option
 from tailrace.commands.search import embedded, nearest, vector_of
 from tailrace.commands.status import status_of
 from tailrace.declared import read_whole
@@ -53,29 +53,34 @@ SHOWN = ("id", "title", "location", "experience_required")
 
 @click.command()
 @topics_option
+@click.option("--version", "-V", "version", default=None, help="Which version; the first if not given.")
 @click.option("--once", is_flag=True, help="End by itself: some traffic, then the check.")
 @click.option("--profile", type=click.Choice(["core", "full"]), default="core", show_default=True)
 @click.option("--rows", type=click.IntRange(10, 10_000_000), default=2000, show_default=True, help="Sample rows.")
 @click.option("--rate", type=click.FloatRange(min=1), default=50.0, show_default=True, help="Changes a second.")
 @click.option("--seed", default=1, show_default=True, help="Of the sample data and the traffic.")
 @json_option
-def demo(topics: Path, once: bool, profile: str, rows: int, rate: float, seed: int, as_json: bool) -> None:
+def demo(
+    topics: Path, version: str | None, once: bool, profile: str, rows: int, rate: float, seed: int, as_json: bool
+) -> None:
     """Start the servers, fill MySQL with a recruiting platform, and keep every store in step with it."""
     began = time.monotonic()
     set_up("tailrace")
     logging.getLogger().setLevel(logging.WARNING)
     topology = read_whole(topics)
+    version = one_version(topology, version or topology.versions[0])
     folder = stack_folder("demo", os.environ)
-    stack = Stack(folder, versions=topology.versions, profile=profile, report=lambda line: say(f"stack: {line}"))
+    stack = Stack(folder, versions=(version,), profile=profile, report=lambda line: say(f"stack: {line}"))
     stop = threading.Event()
     signal.signal(signal.SIGTERM, _interrupt)
     try:
         endpoints = stack.up()
-        topology = having(topology, endpoints[topology.versions[0]])
+        topology = having(topology, endpoints[version])
         watcher = threading.Thread(target=supervise, args=(stack, lambda line: say(f"stack: {line}"), stop))
         watcher.start()
         try:
-            shown = _demonstrate(topology, topics, endpoints, folder, once=once, rows=rows, rate=rate, seed=seed)
+            mine = endpoints[version]
+            shown = _demonstrate(topology, version, topics, mine, folder, once=once, rows=rows, rate=rate, seed=seed)
         finally:
             stop.set()
             watcher.join()
@@ -115,8 +120,9 @@ class Shown:
 
 def _demonstrate(
     topology: Topology,
+    version: str,
     topics: Path,
-    endpoints: Mapping[str, Mapping[str, str]],
+    mine: Mapping[str, str],
     folder: Path,
     *,
     once: bool,
@@ -124,14 +130,12 @@ def _demonstrate(
     rate: float,
     seed: int,
 ) -> Shown:
-    version = topology.versions[0]
-    mine = endpoints[version]
     with session(MysqlUrl.parse(mine["mysql"])):  # a server given by the environment may refuse us: say so plainly
         pass
     say(f"filling MySQL with {rows} sample rows…")
     loaded = load(mine["mysql"], rows, seed)
     say("the sample data are there already" if loaded.skipped else f"{loaded.rows} rows in {loaded.seconds:.1f} s")
-    pipeline = Pipeline(topology, endpoints, topics=topics, log_file=folder / "pipeline.log")
+    pipeline = Pipeline(topology, {version: mine}, topics=topics, log_file=folder / "pipeline.log")
     pipeline.start()
     traffic: Traffic | None = None
     try:

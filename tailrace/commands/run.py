@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from tailrace.commands.common import known_sinks, one_version, say, topics_option
+from tailrace.commands.common import known_sinks, say, topics_option, versions_here
 from tailrace.declared import read_topology
 from tailrace.endpoints import endpoints_of
 from tailrace.logs import set_up
@@ -15,7 +15,9 @@ from tailrace.pipeline import EVERY_ROLE, Pipeline
 
 @click.command()
 @topics_option
-@click.option("--version", "-V", "versions", multiple=True, help="Which versions; all that are declared if not given.")
+@click.option(
+    "--version", "-V", "versions", multiple=True, help="Which versions; all that are configured here if not given."
+)
 @click.option("--only", default=",".join(EVERY_ROLE), show_default=True, help="Which processes, with commas between.")
 @click.option("--sink", "sinks", multiple=True, help="Deliver to this sink only; may be given again.")
 def run(topics: Path, versions: tuple[str, ...], only: str, sinks: tuple[str, ...]) -> None:
@@ -26,7 +28,7 @@ def run(topics: Path, versions: tuple[str, ...], only: str, sinks: tuple[str, ..
     unknown = set(roles) - set(EVERY_ROLE)
     if unknown or not roles:
         raise click.UsageError(f"--only takes {', '.join(EVERY_ROLE)}, not {', '.join(sorted(unknown)) or 'nothing'}")
-    chosen = [one_version(topology, version) for version in versions] or list(topology.versions)
+    chosen = versions_here(topology, versions)
     for version in chosen:
         known_sinks(topology, version, sinks)
     endpoints = {version: endpoints_of(topology, version) for version in chosen}

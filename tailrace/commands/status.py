@@ -15,7 +15,7 @@ from streams.fills import Fill, in_words
 from streams.kafka import KafkaUrl
 from streams.mysql import MysqlUrl
 from streams.watch import GroupOffsets, PositionsTail, behind, committed_ordinal, lanes_of
-from tailrace.commands.common import json_option, print_json, topics_option
+from tailrace.commands.common import json_option, print_json, topics_option, versions_here
 from tailrace.declared import read_topology
 from tailrace.endpoints import endpoints_of
 from tailrace.health import capture_of, standing
@@ -29,7 +29,7 @@ from tailrace.reports import Reports
 def status(topics: Path, as_json: bool) -> None:
     """Say how far capture and every lane are; what cannot be known is shown as unknown."""
     topology = read_topology(topics)
-    found = {version: status_of(topology, version) for version in topology.versions}
+    found = {version: status_of(topology, version) for version in versions_here(topology, ())}
     if as_json:
         print_json(found)
     else:

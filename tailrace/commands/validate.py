@@ -12,7 +12,16 @@ from streams.enrich.models import Models
 from streams.kafka import KafkaUrl, ensure_topics
 from streams.mysql import MysqlUrl
 from streams.preflight import preflight
-from tailrace.commands.common import BAD_CONFIGURATION, FAILURE, OK, json_option, print_json, say, topics_option
+from tailrace.commands.common import (
+    BAD_CONFIGURATION,
+    FAILURE,
+    OK,
+    json_option,
+    print_json,
+    say,
+    topics_option,
+    versions_here,
+)
 from tailrace.declared import read_topology
 from tailrace.endpoints import endpoints_of
 
@@ -28,7 +37,7 @@ def validate(topics: Path, offline: bool, as_json: bool) -> None:
     try:
         topology = read_topology(topics)
         checks: list[Callable[[], object]] = []
-        for version in () if offline else topology.versions:
+        for version in () if offline else versions_here(topology, ()):
             endpoints = endpoints_of(topology, version)
             mysql, kafka = MysqlUrl.parse(endpoints["mysql"]), KafkaUrl.parse(endpoints["kafka"])
             checks += [

@@ -147,6 +147,7 @@ class Compose:
             "MONGODB_PASSWORD": self._word(project, "mongodb.tailrace"),
             "ELASTICSEARCH_PASSWORD": self._word(project, "elasticsearch.elastic"),
             "NEO4J_PASSWORD": self._word(project, "neo4j.neo4j"),
+            "NEO4J_HTTP_PORT": str(self._settings.port(f"docker.{project}.neo4j-http")),
             "WEAVIATE_PASSWORD": self._word(project, "weaviate.tailrace"),
             "WEAVIATE_GRPC_PORT": str(self._settings.port(f"docker.{project}.weaviate-grpc")),
             "AI_IDENTITY_ADMIN_PASSWORD": self._word(project, "ai_identity.postgres"),

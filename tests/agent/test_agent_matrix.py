@@ -38,6 +38,8 @@ def lane(**changes: Any) -> Lane:
         (RUNS, [lane(lag_s=1.5)], EQUAL, [], ("equal", "")),
         (RUNS, [lane(lag_s=30.0)], EQUAL, [], ("behind", "the lane realtime is 30 s behind")),
         (Capture("0", None, "down"), [QUICK], EQUAL, [], ("unknown", "capture is down")),
+        (Capture("0", 0.0, "standing by"), [QUICK], EQUAL, [], ("equal", "")),
+        (Capture("0", None, "standing by"), [QUICK], EQUAL, [], ("unknown", "nobody knows how far capture is")),
         (Capture("0", None, "running"), [QUICK], EQUAL, [], ("unknown", "nobody knows how far capture is")),
         (Capture("0", 9.0, "running"), [QUICK], EQUAL, [], ("behind", "capture is 9 s behind")),
         (RUNS, [lane(state="waiting")], EQUAL, [INCIDENT], ("different", "3 rows differ in jobs")),
