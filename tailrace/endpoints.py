@@ -34,7 +34,7 @@ def served(topology: Topology, environ: Mapping[str, str] = os.environ) -> Topol
             known = ", ".join(topology.sinks)
             raise Misconfigured(f"`{STORES}` names `{unknown[0]}`, to which nothing goes: there are {known}")
         return topology.without(set(topology.sinks) - set(named))
-    running = _running(environ)
+    running = running_stack(environ)
     if running is None:
         return topology
     has = {kind for urls in running.endpoints().values() for kind in urls}
@@ -59,7 +59,7 @@ def endpoints_of(topology: Topology, version: str, environ: Mapping[str, str] = 
     if any(topology.enrichers(table) for table in topology.tables):
         wanted |= ENRICHMENT
     found = {kind: environ.get(prefix + name, "") for kind, name in VARIABLES.items() if kind in wanted}
-    if not all(found.values()) and (running := _running(environ)) is not None:
+    if not all(found.values()) and (running := running_stack(environ)) is not None:
         local = running.endpoints().get(version, {})
         found = {kind: url or local.get(kind, "") for kind, url in found.items()}
     missing = [prefix + VARIABLES[kind] for kind, url in found.items() if not url]
@@ -71,7 +71,8 @@ def endpoints_of(topology: Topology, version: str, environ: Mapping[str, str] = 
     return found
 
 
-def _running(environ: Mapping[str, str]) -> View | None:
+def running_stack(environ: Mapping[str, str]) -> View | None:
+    """The stack that commands find by themselves, where one runs."""
     names = [environ["TAILRACE_STACK"]] if "TAILRACE_STACK" in environ else LOCAL_STACKS
     return next((view for name in names if (view := Stack.running(stack_folder(name, environ)))), None)
 
