@@ -15,8 +15,11 @@ from changes.topology import Topology
 from streams.mysql import MysqlUrl, session
 
 _TEXTS = {"char", "varchar", "tinytext", "text", "mediumtext", "longtext"}
-_NUMBERS = {"tinyint", "smallint", "mediumint", "int", "bigint", "decimal", "float", "double", "year"}
+_NUMBERS = {"tinyint", "smallint", "mediumint", "int", "bigint", "decimal", "float", "double", "bit"}
+_LISTS = {"enum", "set"}
+"""The number 1 stands for the first of their values."""
 _TIMES = {"date", "datetime", "timestamp"}
+_DAY = "2000-01-01"
 
 
 @dataclass(frozen=True)
@@ -78,10 +81,10 @@ def insertion(
             continue
         elif column.kind in _TEXTS:
             values[column.name] = token[: column.length]
-        elif column.kind in _NUMBERS:
+        elif column.kind in _NUMBERS | _LISTS:
             values[column.name] = 1
         elif column.kind in _TIMES:
-            values[column.name] = "2026-01-01"
+            values[column.name] = _DAY
         elif column.kind == "json":
             values[column.name] = f'"{token}"'
         else:
