@@ -16,7 +16,7 @@ from audit.isolation.doors import AT_ONCE
 from audit.isolation.places import Place
 from audit.isolation.report import Judged
 from audit.isolation.stores import store_of
-from changes.errors import TailraceError, Transient
+from changes.errors import TailraceError
 from changes.topology import Topology
 from streams.kafka import KafkaUrl
 from streams.mysql import MysqlUrl
@@ -113,17 +113,18 @@ class Canaries:
             self._tell(f"{version}: no line runs, so no row is sent through it; each place has a marker")
             return
         rows = self._rows[version] = CanaryRows(self._topology, version, MysqlUrl.parse(mysql), self._timeout / 2)
+        self._waiting[version] = [f"{version}.capture"]
         try:
             targets = rows.plant(self.tokens[version])
+            self._waiting[version] = self._settle(version)
         except TailraceError as error:
-            self._tell(f"{version}: no row could be sent through the line: {error}")
+            self._tell(f"{version}: no row came through the line: {error}")
             return
-        self._waiting[version] = self._settle(version)
         sinks = ", ".join(dict.fromkeys(target.sink for target in targets))
         self._tell(f"{version}: a row went through the line to {sinks or 'no store: no table takes one'}")
 
     def _settle(self, version: str) -> list[str]:
-        """Wait until the lanes have passed what is in MySQL now; those that have not."""
+        """Wait until the lanes have passed what is in MySQL now; those that have not. Raises as MySQL does."""
         mysql, kafka_url = self._url(version, "mysql"), self._url(version, "kafka")
         if mysql is None or kafka_url is None:
             return []
@@ -147,7 +148,7 @@ class Canaries:
                 tail.poll(0.1)
                 if tail.last is not None and time.time() * 1000 - tail.last.at_ms <= _FRESH_MS:
                     return True
-        except Transient:  # no such topic: nothing was ever captured
+        except TailraceError:  # no such topic: nothing was ever captured; or Kafka is away, which the search tells
             return False
         finally:
             tail.close()

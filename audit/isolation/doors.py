@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from secrets import token_hex
 
-from audit.isolation import database, kafka
+from audit.isolation import database, kafka, trespass
 from audit.isolation.database import Attempt
 from audit.isolation.places import Place, with_login
 from audit.isolation.report import Judged
@@ -71,8 +71,8 @@ def _enter(url: str, at: Place) -> Answer:
 def _trespasses(at: Place, by: Place) -> Iterator[Attempt]:
     """Versions share a Kafka: another's principal comes in, and must find nothing of this version's."""
     try:
-        topics, groups = kafka.belongings(at.url, at.version)
-        for deed, answer in kafka.trespass(
+        topics, groups = trespass.belongings(at.url, at.version)
+        for deed, answer in trespass.trespass(
             with_login(at.url, by.user, by.secret), by.version, at.version, topics, groups
         ):
             yield Attempt(at, "foreign", answer, by, deed)

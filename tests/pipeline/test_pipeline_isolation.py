@@ -14,7 +14,8 @@ from line import Line
 from audit.isolation.canaries import Canaries
 from audit.isolation.data import Searched
 from audit.isolation.report import CHECKS
-from bench.isolation import COMPOSE, TOPICS, VERSIONS, Sabotage, Scene, sabotages, scene
+from bench.isolated import COMPOSE, TOPICS, VERSIONS, Scene, scene
+from bench.sabotages import Sabotage, sabotages
 from streams.kafka import KafkaUrl, ensure_topics
 from streams.topics import topic_specs
 from tailrace.cli import cli
