@@ -130,8 +130,7 @@ def test_postgres_in_bytes_and_documents_and_what_is_not_readable_is_named(stack
 def test_redis_in_every_type_and_number(stack: Running) -> None:
     url = stack.endpoints["future"]["redis"]
     keys = ["hash", "list", "set", "zset", "stream", f"k:{TOKENS[1]}"]
-    with closing(Redis.from_url(url)) as client:
-        client.select(9)
+    with closing(Redis.from_url(url.rpartition("/")[0] + "/9")) as client:
         client.hset("hash", "field", TOKENS[0])
         client.rpush("list", "a", TOKENS[0])
         client.sadd("set", TOKENS[0])

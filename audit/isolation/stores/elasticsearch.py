@@ -38,7 +38,7 @@ def enter(url: str) -> Answer:
 def plant(url: str, token: str) -> None:
     with _client(url) as ask:
         ask("PUT", f"/{_INDEX}", {"settings": {"number_of_replicas": 0}}, allow=400)  # 400: it is there
-        ask("PUT", f"/{_INDEX}/_doc/canary?refresh=true", {"token": token})
+        ask("POST", f"/{_INDEX}/_doc?refresh=true", {"token": token})
 
 
 def remove(url: str) -> None:

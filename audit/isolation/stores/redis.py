@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from redis import Redis, exceptions
+from redis import ConnectionPool, Redis, exceptions
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
@@ -56,8 +56,8 @@ def search(url: str, tokens: Sequence[str]) -> Found:
     seen = Search(tokens)
     with _translated(url) as client:
         numbers = [int(name.removeprefix("db")) for name in client.info("keyspace")]
-        for number in numbers:
-            client.select(number)
+    for number in numbers:
+        with _translated(url, number) as client:
             _database(client, number, seen)
     return seen.found()
 
@@ -94,21 +94,20 @@ def _named(key: bytes | str) -> str:
 
 
 @contextmanager
-def _translated(url: str) -> Iterator[Redis]:
+def _translated(url: str, number: int | None = None) -> Iterator[Redis]:
     try:
-        with _client(url) as client:
+        with _client(url, number) as client:
             yield client
     except (exceptions.RedisError, OSError) as error:
         raise classify(error) from error
 
 
 @contextmanager
-def _client(url: str) -> Iterator[Redis]:
-    """One connection: a number that was selected stays selected."""
+def _client(url: str, number: int | None = None) -> Iterator[Redis]:
+    """``number``: another database than the URL's; every connection of the client is one to that."""
     try:
-        client: Redis = Redis.from_url(
+        pool = ConnectionPool.from_url(
             url,
-            single_connection_client=True,
             socket_timeout=30.0,
             socket_connect_timeout=10.0,
             retry=Retry(NoBackoff(), 0),
@@ -116,7 +115,11 @@ def _client(url: str) -> Iterator[Redis]:
         )
     except ValueError as error:  # its text may hold a part of the password
         raise Misconfigured("Redis: the URL cannot be read") from error
+    if number is not None:
+        pool.connection_kwargs["db"] = number
+    client = Redis(connection_pool=pool)
     try:
         yield client
     finally:
         client.close()
+        pool.disconnect()
