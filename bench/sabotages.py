@@ -61,11 +61,11 @@ def sabotages() -> list[Sabotage]:
                  "is on the network `everybody`", lambda scene: _compose(scene, "{stores: {}}",
                                                                         "{stores: {name: everybody}}")),
         Sabotage("data", "future", "future's row is copied into dao's PostgreSQL", alone["future"],
-                 "was found in `postgres` of `dao`, table `public.copied`", _as_it_is, _into_postgres),
+                 "was found in `postgres` of `dao`, table `public.copied`", _with_a_table, _into_the_table),
         Sabotage("data", "dao", "dao's row is copied into a user's file of blockchain", alone["dao"],
-                 "was found in `sqlite` of `blockchain`", _as_it_is, _into_a_file),
+                 "was found in `sqlite` of `blockchain`", _with_a_file, _into_the_file),
         Sabotage("data", "blockchain", "blockchain's row is copied to a topic of future", alone["blockchain"],
-                 "was found in `kafka` of `future`, topic `future.copied`", _as_it_is, _into_a_topic),
+                 "was found in `kafka` of `future`, topic `future.copied`", _with_a_topic, _into_the_topic),
         Sabotage("container", "future", "everybody may read future's MySQL", alone["future"],
                  "the data folder of `future.mysql` is open to other accounts (mode 0755)", _readable),
         Sabotage("container", "dao", "dao and blockchain have one folder of SQLite files",
@@ -106,16 +106,13 @@ def _rule(scene: Scene) -> Iterator[Grounds]:
         ResourceType.TOPIC, "blockchain.", ResourcePatternType.PREFIXED, "User:future", "*", AclOperation.READ,
         AclPermissionType.ALLOW,
     )  # fmt: skip
-    topic = "blockchain.public"
-    kafka = KafkaUrl.parse(scene.url("blockchain", "kafka"))
-    mine = AdminClient(kafka.config())
-    mine.create_topics([NewTopic(topic, 1, 1)])[topic].result(30)
-    admin.create_acls([rule])[rule].result(30)
-    try:
-        yield scene.grounds()
-    finally:
-        admin.delete_acls([_filter(rule)])
-        mine.delete_topics([topic])[topic].result(30)
+    with _topic(scene, "blockchain", "blockchain.public"):
+        admin.create_acls([rule])[rule].result(30)
+        try:
+            yield scene.grounds()
+        finally:
+            for mended in admin.delete_acls([_filter(rule)]).values():
+                mended.result(30)
 
 
 def _filter(rule: AclBinding) -> AclBindingFilter:
@@ -149,11 +146,14 @@ def _compose(scene: Scene, written: str, instead: str) -> Iterator[Grounds]:
 
 
 @contextmanager
-def _as_it_is(scene: Scene) -> Iterator[Grounds]:
-    yield scene.grounds()
+def _with_a_table(scene: Scene) -> Iterator[Grounds]:
+    try:
+        yield scene.grounds()
+    finally:
+        _ask(scene.admin["dao"]["postgres"], "DROP TABLE IF EXISTS public.copied")
 
 
-def _into_postgres(scene: Scene) -> Between:
+def _into_the_table(scene: Scene) -> Between:
     def copy(canaries: Canaries) -> None:
         text = f"CREATE TABLE public.copied AS SELECT '{canaries.tokens['future']}' AS title"
         _ask(scene.admin["dao"]["postgres"], f"{text}; GRANT SELECT ON public.copied TO tailrace")
@@ -161,27 +161,52 @@ def _into_postgres(scene: Scene) -> Between:
     return copy
 
 
-def _into_a_file(scene: Scene) -> Between:
+@contextmanager
+def _with_a_file(scene: Scene) -> Iterator[Grounds]:
+    try:
+        yield scene.grounds()
+    finally:
+        _file(scene).unlink(missing_ok=True)
+
+
+def _into_the_file(scene: Scene) -> Between:
     def copy(canaries: Canaries) -> None:
-        path = path_of(Path(scene.url("blockchain", "sqlite")), "7")
-        path.parent.mkdir(exist_ok=True)
-        with closing(sqlite3.connect(path)) as connection, connection:
+        _file(scene).parent.mkdir(exist_ok=True)
+        with closing(sqlite3.connect(_file(scene))) as connection, connection:
             connection.execute("CREATE TABLE jobs (title TEXT)")
             connection.execute("INSERT INTO jobs VALUES (?)", (f"wanted: {canaries.tokens['dao']}!",))
 
     return copy
 
 
-def _into_a_topic(scene: Scene) -> Between:
+def _file(scene: Scene) -> Path:
+    """A user's file of blockchain."""
+    return path_of(Path(scene.url("blockchain", "sqlite")), "1000007")
+
+
+@contextmanager
+def _with_a_topic(scene: Scene) -> Iterator[Grounds]:
+    with _topic(scene, "future", "future.copied"):
+        yield scene.grounds()
+
+
+def _into_the_topic(scene: Scene) -> Between:
     def copy(canaries: Canaries) -> None:
-        kafka = KafkaUrl.parse(scene.url("future", "kafka"))
-        admin = AdminClient(kafka.config())
-        admin.create_topics([NewTopic("future.copied", 1, 1)])["future.copied"].result(30)
-        producer = Producer(kafka.config())
+        producer = Producer(KafkaUrl.parse(scene.url("future", "kafka")).config())
         producer.produce("future.copied", json.dumps({"title": canaries.tokens["blockchain"]}))
         producer.flush(30)
 
     return copy
+
+
+@contextmanager
+def _topic(scene: Scene, version: str, name: str) -> Iterator[None]:
+    admin = AdminClient(KafkaUrl.parse(scene.url(version, "kafka")).config())
+    admin.create_topics([NewTopic(name, 1, 1)])[name].result(30)
+    try:
+        yield
+    finally:
+        admin.delete_topics([name])[name].result(30)
 
 
 def _ask(url: str, text: str) -> None:
