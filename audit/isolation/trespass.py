@@ -13,7 +13,15 @@ from confluent_kafka import (
     TopicCollection,
     TopicPartition,
 )
-from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin import (  # type: ignore[attr-defined]
+    AclBindingFilter,
+    AclOperation,
+    AclPermissionType,
+    AdminClient,
+    NewTopic,
+    ResourcePatternType,
+    ResourceType,
+)
 
 from audit.isolation.kafka import ABSENT, PROBE, SECONDS, SILENT, consumer_of, translated
 from audit.isolation.stores.answers import INSIDE, Answer
@@ -50,7 +58,8 @@ def trespass(
     """What ``principal``, whose credentials ``url`` has, can do with what is ``victim``'s: each deed, and the answer.
 
     Nothing is harmed should the broker allow it: what is written stands in transactions that are aborted, a group or
-    transactional id is made up, and no offset is committed.
+    transactional id is made up, no offset is committed, what is created is only asked about, and what is deleted is
+    not there.
     """
     kafka = KafkaUrl.parse(url)
     tried = tuple(dict.fromkeys([*topics, f"{victim}.{PROBE}"]))
@@ -67,6 +76,26 @@ def trespass(
     yield "write to topics", _writes(kafka, principal, dict.fromkeys([*known, *tried[-_WRITTEN:]]))
     yield "join a group", _joins(admin, f"{victim}.{PROBE}", f"{principal}.{PROBE}")
     yield "use a transactional id", _transacts(kafka, f"{victim}.{PROBE}")
+    probe = NewTopic(f"{victim}.{PROBE}", 1, 1)
+    created = admin.create_topics([probe], validate_only=True, request_timeout=SECONDS)
+    yield "create topics", _worst((name, _outcome(future)) for name, future in created.items())
+    deleted = admin.delete_topics([probe.topic], request_timeout=SECONDS)
+    yield "delete topics", _worst((name, _outcome(future)) for name, future in deleted.items())
+    altered = admin.delete_acls([_no_rule(victim)], request_timeout=SECONDS)
+    yield "change the rules", _worst(("rules", _outcome(future)) for future in altered.values())
+
+
+def _no_rule(victim: str) -> AclBindingFilter:
+    """Matches a rule that nobody has made."""
+    return AclBindingFilter(
+        ResourceType.TOPIC,
+        f"{victim}.{PROBE}",
+        ResourcePatternType.LITERAL,
+        f"User:{PROBE}",
+        "*",
+        AclOperation.READ,
+        AclPermissionType.ALLOW,
+    )
 
 
 def _listed(admin: AdminClient, victim: str) -> Answer:

@@ -9,14 +9,17 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
+from confluent_kafka import Consumer, TopicPartition
 from line import Line
 
 from audit.isolation.canaries import Canaries
 from audit.isolation.data import Searched
+from audit.isolation.kafka import ends
 from audit.isolation.report import CHECKS
+from audit.isolation.trespass import belongings, trespass
 from bench.isolated import COMPOSE, TOPICS, VERSIONS, Scene, scene
 from bench.sabotages import Sabotage, sabotages
-from streams.kafka import KafkaUrl, ensure_topics
+from streams.kafka import KafkaUrl, ensure_topics, read_topic
 from streams.topics import topic_specs
 from tailrace.cli import cli
 from tailrace.example.database import connect, run_script
@@ -62,6 +65,33 @@ def test_what_cannot_be_seen_is_undecided_and_no_secret_is_told(stage: Scene, tm
     text = json.dumps(found)
     secrets = {stage.secret(version, kind) for version in VERSIONS for kind in ("mysql", "postgres", "redis", "kafka")}
     assert not [word for word in {*secrets, "a-secret-word"} if word in text]
+
+
+def test_a_principal_that_may_is_told_so_and_does_no_harm(stage: Scene) -> None:
+    url = stage.url("blockchain", "kafka")
+    kafka = KafkaUrl.parse(url)
+    with _group(kafka, "blockchain.somebody"):
+        topics, groups = belongings(url, "blockchain")
+        assert "blockchain.tailrace.positions" in topics
+        assert "blockchain.somebody" in groups
+        before = ends(url)
+        met = {deed: answer.met for deed, answer in trespass(url, "blockchain", "blockchain", topics, groups)}
+    assert met.pop("change the rules") == "refused"
+    assert set(met.values()) == {"inside"}
+    assert met.keys() >= {"read topics", "write to topics", "create topics", "describe the group `blockchain.somebody`"}
+    assert {topic for topic, _ in ends(url)} == {topic for topic, _ in before}
+    assert [message for topic in topics for message in read_topic(kafka, topic)] == []
+
+
+@contextmanager
+def _group(kafka: KafkaUrl, name: str) -> Iterator[None]:
+    consumer = Consumer(kafka.config(group_id=name, auto_offset_reset="earliest"))
+    topic = f"{kafka.user}.tailrace.positions"
+    try:
+        consumer.commit(offsets=[TopicPartition(topic, 0, 0)], asynchronous=False)
+        yield
+    finally:
+        consumer.close()
 
 
 def test_versions_and_checks_can_be_chosen(stage: Scene, tmp_path: Path) -> None:
