@@ -55,7 +55,7 @@ def grounds(
 
 def _sqlite(found: Sequence[Place]) -> list[Folder]:
     return [
-        machine.folder(one.version, "the folder of SQLite files", Path(one.database))
+        machine.folder(one.version, "the folder of SQLite files", Path(one.database), os.geteuid())
         for one in found
         if one.family == "sqlite"
     ]
@@ -76,9 +76,9 @@ def _stack(
     )
     servers: list[tuple[Running, Server]] = []
     folders = [
-        machine.folder("", "the stack's folder", view.folder),
-        machine.folder("", "the file with the stack's passwords", view.folder / "settings.json"),
-        machine.folder("", "the file with the stack's endpoints", view.folder / "state.json"),
+        machine.folder("", "the stack's folder", view.folder, os.geteuid()),
+        machine.folder("", "the file with the stack's passwords", view.folder / "settings.json", os.geteuid()),
+        machine.folder("", "the file with the stack's endpoints", view.folder / "state.json", os.geteuid()),
     ]
     pids = view.pids()
     for server in planned:

@@ -14,7 +14,8 @@ _ROOT = 0
 @dataclass(frozen=True)
 class Folder:
     """A folder or file of ``version`` (``""``: of what all share). ``real`` is where it is once links are followed;
-    ``mode`` and ``owner`` are None where it cannot be seen. ``user`` is the account that should own it."""
+    ``mode`` and ``owner`` are None where it cannot be seen. ``user`` is the account that should own it, None where its
+    server does not run and nobody knows."""
 
     version: str
     what: str
@@ -22,7 +23,7 @@ class Folder:
     real: Path
     mode: int | None
     owner: int | None
-    user: int
+    user: int | None
 
 
 @dataclass(frozen=True)
@@ -92,7 +93,13 @@ def _closed(one: Folder) -> Iterator[Finding]:
             str(one.path),
             f"close it: chmod go= {one.path}",
         )
-    if one.owner != one.user:
+    if one.user is None:
+        yield undecided(
+            f"whose {one.what} should be is not known, for its server does not run",
+            str(one.path),
+            "start the server and look again",
+        )
+    elif one.owner != one.user:
         yield fail(
             f"{one.what} belongs to account {one.owner}, and its server runs as {one.user}",
             str(one.path),

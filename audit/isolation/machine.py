@@ -109,15 +109,14 @@ def account(pid: int) -> int | None:
         return None
 
 
-def folder(version: str, what: str, path: Path, user: int | None = None) -> Folder:
-    """What can be seen of a folder or file that should belong to ``user``, by default to ourselves."""
-    wanted = os.geteuid() if user is None else user
+def folder(version: str, what: str, path: Path, user: int | None) -> Folder:
+    """What can be seen of a folder or file that should belong to ``user``, None where nobody knows to whom."""
     real = Path(os.path.realpath(path))
     try:
         about = real.stat()
     except OSError:
-        return Folder(version, what, path, real, None, None, wanted)
-    return Folder(version, what, path, real, about.st_mode, about.st_uid, wanted)
+        return Folder(version, what, path, real, None, None, user)
+    return Folder(version, what, path, real, about.st_mode, about.st_uid, user)
 
 
 def resolved(hosts: Collection[str]) -> dict[str, frozenset[str]]:

@@ -90,6 +90,8 @@ def test_folders_are_closed_and_their_servers_own() -> None:
     ]
     assert words(folders("future", [folder("future", "/a", owner=6)]))[0][0] == "fail"
     assert words(folders("future", [folder("future", "/a", None, None)]))[0][0] == "undecided"
+    nobody = Folder("future", "the folder", Path("/a"), Path("/a"), 0o40700, 5, None)
+    assert words(folders("future", [nobody]))[0][0] == "undecided"
     assert words(folders("future", [folder("dao", "/a", 0o40777)])) == []
 
 
