@@ -13,6 +13,7 @@ from tailrace.commands.console import console
 from tailrace.commands.demo import demo
 from tailrace.commands.dlq import dlq
 from tailrace.commands.epoch import epoch
+from tailrace.commands.isolate import isolate
 from tailrace.commands.quality import quality
 from tailrace.commands.reenrich import reenrich
 from tailrace.commands.run import run
@@ -52,6 +53,7 @@ for command in (
     dlq,
     conservation,
     quality,
+    isolate,
     search,
     epoch,
     bench,

@@ -78,16 +78,18 @@ def properties(data: Path, port: int, controller_port: int, users: dict[str, str
 
 
 def rules(version: str) -> list[AclBinding]:
-    """What a version may do: everything with names that start with its own, and produce idempotently."""
+    """What a version may do: everything with names that start with its own, and produce idempotently.
+
+    Not describe the cluster: whoever may is told the names of all groups, the other versions' among them.
+    """
 
     def allow(resource: ResourceType, name: str, pattern: ResourcePatternType, operation: AclOperation) -> AclBinding:
         return AclBinding(resource, name, pattern, f"User:{version}", "*", operation, AclPermissionType.ALLOW)
 
     own = (ResourceType.TOPIC, ResourceType.GROUP, ResourceType.TRANSACTIONAL_ID)
-    cluster = (AclOperation.IDEMPOTENT_WRITE, AclOperation.DESCRIBE)
     return [
         *(allow(kind, f"{version}.", ResourcePatternType.PREFIXED, AclOperation.ALL) for kind in own),
-        *(allow(ResourceType.BROKER, "kafka-cluster", ResourcePatternType.LITERAL, what) for what in cluster),
+        allow(ResourceType.BROKER, "kafka-cluster", ResourcePatternType.LITERAL, AclOperation.IDEMPOTENT_WRITE),
     ]
 
 
