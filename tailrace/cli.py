@@ -15,6 +15,7 @@ from tailrace.commands.dlq import dlq
 from tailrace.commands.epoch import epoch
 from tailrace.commands.quality import quality
 from tailrace.commands.reenrich import reenrich
+from tailrace.commands.replay import replay
 from tailrace.commands.run import run
 from tailrace.commands.search import search
 from tailrace.commands.snapshot import snapshot
@@ -48,6 +49,7 @@ for command in (
     trace,
     check,
     snapshot,
+    replay,
     reenrich,
     dlq,
     conservation,
