@@ -13,6 +13,7 @@ from tailrace.commands.console import console
 from tailrace.commands.demo import demo
 from tailrace.commands.dlq import dlq
 from tailrace.commands.epoch import epoch
+from tailrace.commands.plan import apply, plan
 from tailrace.commands.quality import quality
 from tailrace.commands.reenrich import reenrich
 from tailrace.commands.replay import replay
@@ -41,6 +42,8 @@ for command in (
     demo,
     stack,
     validate,
+    plan,
+    apply,
     run,
     wait,
     status,

@@ -154,8 +154,8 @@ def refuse_old(replay: Replay, now_ms: int, longest: float) -> None:
     if now_ms - replay.begun_ms > longest * 1000:
         raise Misconfigured(
             f"the replay of `{replay.sink}` was begun more than {longest / 86400:g} days ago: its topics may have"
-            " forgotten deletes since. Begin another with `--anew`, and let `tailrace check --repair` find what this one"
-            " brought back"
+            " forgotten deletes since. Begin another with `--anew`, and let `tailrace check --repair` find what this"
+            " one brought back"
         )
 
 

@@ -68,7 +68,8 @@ def _written(admin: AdminClient, order: str, lanes: Sequence[LaneId], ends: Offs
     written: dict[Part, int] = {}
     late: set[Part] = set()
     for lane in lanes:
-        for part, (offset, follows) in _commits(admin, lane.group, [p for p in ends if p[0] in lane.topics]).items():
+        parts = [part for part in ends if part[0] in lane.topics]
+        for part, (offset, follows) in (_commits(admin, lane.group, parts) if parts else {}).items():
             written[part] = min(offset, written.get(part, offset))
             if follows != order:
                 late.add(part)

@@ -99,17 +99,17 @@ def replay(
     if dry_run:
         ended = plans
     else:
-        with _bars() as show:
-            ended = asyncio.run(_run(replaying, replaying.claimed(plans, anew=anew), show))
+        with bars() as show:
+            ended = asyncio.run(delivered(replaying, replaying.claimed(plans, anew=anew), show))
     if as_json:
         print_json({"version": one, "dry_run": dry_run, "replays": [shown(r, times[r.sink]) for r in ended]})
     else:
         for each in ended:
-            say(_planned(each, times[each.sink]) if dry_run else _in_words(each))
+            say(_planned(each, times[each.sink]) if dry_run else in_words(each))
     raise SystemExit(OK if dry_run or all(each.state == "done" for each in ended) else UNDECIDED)
 
 
-async def _run(replaying: Replaying, replays: Sequence[Replay], show: Callable[[Told], None]) -> list[Replay]:
+async def delivered(replaying: Replaying, replays: Sequence[Replay], show: Callable[[Told], None]) -> list[Replay]:
     """All of them, until they are done or somebody ends this process."""
     stop, loop = asyncio.Event(), asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -149,7 +149,7 @@ def _show(version: str, replays: Sequence[Replay], as_json: bool) -> None:
     if as_json:
         print_json({"version": version, "replays": [shown(one, None) for one in replays]})
     else:
-        say("\n".join(map(_in_words, replays)) or "no replay was ever begun")
+        say("\n".join(map(in_words, replays)) or "no replay was ever begun")
 
 
 def _planned(one: Replay, seconds: float | None) -> str:
@@ -160,7 +160,8 @@ def _planned(one: Replay, seconds: float | None) -> str:
     )
 
 
-def _in_words(one: Replay) -> str:
+def in_words(one: Replay) -> str:
+    """How far it is, in a line."""
     speed = f", {one.speed:.0f} records/s" if one.speed else ""
     if one.state == "done":
         return f"{one.sink}: about {one.records} records from {one.since} are delivered again{speed}"
@@ -170,7 +171,7 @@ def _in_words(one: Replay) -> str:
 
 
 @contextmanager
-def _bars() -> Iterator[Callable[[Told], None]]:
+def bars() -> Iterator[Callable[[Told], None]]:
     """A bar a sink on standard error, while there is a terminal; what one waits for is said on any."""
     console = Console(stderr=True)
     columns = (BarColumn(), TextColumn("{task.description}"))
@@ -182,7 +183,7 @@ def _bars() -> Iterator[Callable[[Told], None]]:
             sink, eta = told.replay.sink, told.eta_s
             if sink not in bars:
                 bars[sink] = progress.add_task("", total=1.0)
-            words = _in_words(told.replay) + (f", about {eta:.0f} s to go" if eta else "")
+            words = in_words(told.replay) + (f", about {eta:.0f} s to go" if eta else "")
             progress.update(bars[sink], completed=told.standing.done, description=words)
             if told.reason and told.reason != reasons.get(sink):
                 progress.console.print(f"{sink} waits: {told.reason}", markup=False, highlight=False, soft_wrap=True)
