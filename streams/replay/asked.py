@@ -19,6 +19,11 @@ Way = Literal["beside", "through"]
 State = Literal["running", "done", "dropped"]
 
 
+def way_of(guarded: bool, *, by_lane: bool) -> Way:
+    """A store that is not its own guard has one writer of each row, its live lane; whoever asks otherwise."""
+    return "through" if by_lane or not guarded else "beside"
+
+
 @dataclass(frozen=True)
 class Since:
     """Where a replay begins: an ``offset`` of each partition, a time (``ms`` since 1970), else the beginning."""

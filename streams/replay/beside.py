@@ -36,8 +36,8 @@ async def beside(
 ) -> Standing:
     """Deliver until the replay's ends are reached, or ``stop`` is set; how far it is then.
 
-    ``targets`` by topic. Its group keeps how far it is, so whoever calls this again goes on there; the group goes once
-    all is done. A store that is away is waited for, as any lane does.
+    ``targets`` by topic. Its group keeps how far it is, so whoever calls this again goes on there; `forget` deletes
+    it. A store that is away is waited for, as any lane does.
     """
     over = asyncio.Event()
     course = Course(replay.start_offsets, replay.end_offsets, replay.rate, time.time(), over.set)
@@ -65,8 +65,6 @@ async def beside(
             one.cancel()
         lane.stop()
         await running
-    if course.finished:
-        await asyncio.to_thread(_ended, admin, group)
     return course.standing
 
 
@@ -101,7 +99,9 @@ def _committed(admin: AdminClient, group: str, parts: Sequence[Part]) -> dict[Pa
     return {(part.topic, part.partition): part.offset for part in answer.topic_partitions}
 
 
-def _ended(admin: AdminClient, group: str) -> None:
-    """Nobody needs the group any more. One that cannot be deleted is in nobody's way, and is forgotten by Kafka."""
+def forget(kafka: KafkaUrl, version: str, replay: Replay) -> None:
+    """The group of a replay that is done. One that cannot be deleted is in nobody's way, and Kafka forgets it."""
+    group = group_of(version, replay.sink, replay.lane)
+    admin = AdminClient(kafka.config())  # answers come only for as long as it lives
     with suppress(KafkaException, TimeoutError):
         admin.delete_consumer_groups([group])[group].result(OPERATION_SECONDS)

@@ -6,19 +6,20 @@ import socket
 import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import msgspec
 
-from changes.errors import Misconfigured
-from changes.progress import unfold
+from changes.errors import Misconfigured, Transient
+from changes.progress import internal_topic, unfold
 from changes.target import Target
 from changes.topology import Topology
 from sinks.registry import SPECS
 from streams.deliver.account import Part
 from streams.kafka import KafkaUrl, ensure_topics
-from streams.replay.asked import Replay, Since, Way, refuse_old, refuse_slow
-from streams.replay.beside import beside
+from streams.replay.asked import Replay, Since, refuse_old, refuse_slow, way_of
+from streams.replay.beside import beside, forget
 from streams.replay.book import Book, unfinished
 from streams.replay.course import Standing
 from streams.replay.spans import Span, spans_of
@@ -51,7 +52,8 @@ class Replaying:
         self._topology, self._version, self._endpoints = topology, version, endpoints
         self._kafka = KafkaUrl.parse(endpoints["kafka"])
         self._run = uuid.uuid4().hex[:8]
-        ensure_topics(self._kafka, topic_specs(topology, version))
+        book = internal_topic(version, "replays")
+        ensure_topics(self._kafka, [spec for spec in topic_specs(topology, version) if spec.name == book])
         self.book = Book(self._kafka, version)
 
     def planned(
@@ -72,12 +74,11 @@ class Replaying:
         mine = {part: span for part, span in spans.items() if part[0] in topics}
         records = sum(span.records for span in mine.values())
         refuse_slow(records, rate, LONGEST)
-        way: Way = "through" if by_lane or not SPECS[sink].guarded else "beside"
         now = round(time.time() * 1000)
         return Replay(
             id=uuid.uuid4().hex[:8],
             sink=sink,
-            way=way,
+            way=way_of(SPECS[sink].guarded, by_lane=by_lane),
             since=str(since),
             targets=sorted(target.name for target in targets),
             starts=unfold({part: span.start for part, span in mine.items()}),
@@ -140,12 +141,12 @@ class Replaying:
 
     async def run(self, replay: Replay, stop: asyncio.Event, tell: Callable[[Progress], None]) -> Replay:
         """Deliver what a claimed replay is of; as it stands when it is done, or ``stop`` is set."""
-        written_at = time.monotonic()
-        state = replay
-        tasks: set[asyncio.Task[None]] = set()
+        state, written_at = replay, time.monotonic()
+        writing: set[asyncio.Task[None]] = set()
 
         def progress(standing: Standing, reason: str, *, followed: bool = False) -> None:
             nonlocal state, written_at
+            news = followed and not state.followed
             state = msgspec.structs.replace(
                 state,
                 done=standing.done,
@@ -154,21 +155,27 @@ class Replaying:
                 at_ms=round(time.time() * 1000),
             )
             tell(Progress(state, standing, reason))
-            if time.monotonic() - written_at >= _WRITE_EVERY or followed != replay.followed:
+            if (news or time.monotonic() - written_at >= _WRITE_EVERY) and not writing:
                 written_at = time.monotonic()
-                if not tasks:
-                    task = asyncio.create_task(asyncio.to_thread(self.book.write, state))
-                    tasks.add(task)
-                    task.add_done_callback(tasks.discard)
+                task = asyncio.create_task(self._kept(state))
+                writing.add(task)
+                task.add_done_callback(writing.discard)
 
         try:
             standing = await self._delivered(replay, stop, progress)
         finally:
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await asyncio.gather(*writing)
         if standing.done >= 1.0:
             state = msgspec.structs.replace(state, state="done", done=1.0)
         await asyncio.to_thread(self.book.write, state)
+        if state.state == "done" and replay.way == "beside":
+            await asyncio.to_thread(forget, self._kafka, self._version, replay)
         return state
+
+    async def _kept(self, state: Replay) -> None:
+        """For people who ask how far it is; while Kafka is away nobody can."""
+        with suppress(Transient):
+            await asyncio.to_thread(self.book.write, state)
 
     async def _delivered(self, replay: Replay, stop: asyncio.Event, progress: Callable[..., None]) -> Standing:
         targets: dict[str, list[Target]] = {}

@@ -1,6 +1,9 @@
 """What a replay is of, how far it is, and how fast it may go."""
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
+from bson import CodecOptions, decode
 
 from changes.errors import Misconfigured
 from changes.key import key_of
@@ -9,6 +12,7 @@ from changes.schema import Column, Kind, TableSchema
 from changes.target import Target
 from changes.tier import DEFAULT_TIERS
 from changes.topology import Topology, load
+from sinks.mongodb.statements import UNTIL, layout_of, ready
 from sinks.redis.statements import arguments
 from sinks.registry import SPECS
 from streams.deliver.lifetimes import aged
@@ -23,6 +27,7 @@ from streams.replay.asked import (
     refuse_slow,
     seconds_for,
     since_of,
+    way_of,
 )
 from streams.replay.course import Course, Standing, part_done
 from streams.replay.spans import Seen, Span, span_of
@@ -104,6 +109,13 @@ def replay(**more: object) -> Replay:
         "at_ms": 0,
     }
     return Replay(**fields | more)  # type: ignore[arg-type]
+
+
+def test_a_store_that_is_not_its_own_guard_has_no_second_writer() -> None:
+    unguarded = [name for name, spec in SPECS.items() if not spec.guarded]
+    assert unguarded == ["weaviate"]
+    assert [way_of(True, by_lane=False), way_of(True, by_lane=True)] == ["beside", "through"]
+    assert [way_of(False, by_lane=False), way_of(False, by_lane=True)] == ["through", "through"]
 
 
 def test_the_same_is_what_has_the_same_targets_from_the_same_place_on() -> None:
@@ -235,3 +247,10 @@ def test_what_had_expired_is_written_to_be_gone() -> None:
         record = lived(of_a("cache", 3600, row={"id": 1}), 0, late * 1000)
         _, values = arguments([record])
         assert values[2:4] == [left, 7 * 86_400_000], "its position stays as long as ever"
+
+
+def test_a_document_expires_when_it_would_have() -> None:
+    now = datetime(2026, 11, 22, tzinfo=UTC)
+    record = lived(of_a("cache", 8 * 86400, "mongodb", {"id": 1}), 0, 86_400_000)
+    document = decode(ready(0, record, layout_of(record.target, SCHEMA), now).document.raw, CodecOptions(tz_aware=True))
+    assert document[UNTIL] == now + timedelta(days=7)
