@@ -115,6 +115,13 @@ class Emptied:
         assert found.returncode == code, (found.returncode, found.stdout, found.stderr)
         return json.loads(found.stdout)["replays"] if found.stdout else found.stderr
 
+    def said(self, *words: str) -> Any:
+        """What another command prints as JSON."""
+        command = self.command(*words, "--json")
+        found = subprocess.run(command, env=self.environ, capture_output=True, text=True, timeout=200, check=False)
+        assert found.returncode == 0, (found.returncode, found.stdout, found.stderr)
+        return json.loads(found.stdout)
+
     def begun(self, *words: str) -> "subprocess.Popen[bytes]":
         return subprocess.Popen(self.command("replay", *words), env=self.environ, stderr=subprocess.PIPE)
 
@@ -240,3 +247,52 @@ def test_what_is_asked_for_wrongly_is_told_in_words(emptied: Emptied) -> None:
     assert "name it with --topic" in emptied.replay("--from", "5", code=2)
     topic = "future.jobfirst_future.permissions"
     assert "lies behind the end of its topic" in emptied.replay("--topic", topic, "--from", "999999999", code=2)
+
+
+def redeclared(topics: Path, folder: Path) -> Path:
+    """With a second place for one table, and another lifetime for what Redis keeps of another."""
+    text = topics.read_text()
+    behind, lasting = "  - table: role_permissions", 'place: "user:{id}", keep: cache, keep_for: '
+    for before, after in (
+        (behind, f"      - {{sink: postgres, tier: realtime, place: permissions_next}}\n\n{behind}"),
+        (f"{lasting}1h", f"{lasting}9h"),
+    ):
+        assert text.count(before) == 1
+        text = text.replace(before, after)
+    path = folder / "redeclared.yaml"
+    path.write_text(text)
+    return path
+
+
+def needing(plan: Sequence[dict[str, Any]]) -> dict[str, tuple[str, str | None]]:
+    return {one["place"]: (one["action"], one["needs"]) for one in plan if one["action"] != "none"}
+
+
+def test_what_is_declared_anew_is_filled_once_it_is_applied(emptied: Emptied, tmp_path: Path) -> None:
+    assert needing(emptied.said("plan")) == {}
+    emptied.line.pipeline.stop()
+    topics = redeclared(emptied.topics, tmp_path)
+    topology = having(read_whole(topics), emptied.line.endpoints)
+    running = Pipeline(
+        topology,
+        {"future": emptied.line.endpoints},
+        topics=topics,
+        roles=["capture", "deliver"],
+        log_file=tmp_path / "line.log",
+    )
+    running.start()
+    try:
+        here = Emptied(Line(topology, emptied.line.endpoints, running), topics, tmp_path)
+        here.line.settle()
+        assert needing(here.said("plan")) == {
+            "permissions_next": ("create", "replay"),
+            "user:{id}": ("change", "replay"),
+        }
+        applied = here.said("apply")
+        assert {one["sink"]: one["state"] for one in applied["replays"]} == {"postgres": "done", "redis": "done"}
+        assert {place for one in applied["replays"] for place in one["targets"]} == {"permissions_next", "user:{id}"}
+        assert needing(here.said("plan")) == {}
+        here.assert_equal()
+        assert here.said("apply")["replays"] == []
+    finally:
+        running.stop()

@@ -167,6 +167,7 @@ async def test_two_at_once_are_refused(stack: Running) -> None:
         one.book.write(msgspec.structs.replace(running, at_ms=0))
         _, gone_on = asked.claimed()
         assert gone_on.id == claims[0].id, "who is silent for long is gone"
+        one.drop(gone_on)
 
 
 async def test_a_store_that_is_away_meanwhile_is_waited_for(stack: Running) -> None:
