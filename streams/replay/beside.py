@@ -3,7 +3,6 @@
 import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 
 from confluent_kafka import ConsumerGroupTopicPartitions, KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
@@ -36,8 +35,8 @@ async def beside(
 ) -> Standing:
     """Deliver until the replay's ends are reached, or ``stop`` is set; how far it is then.
 
-    ``targets`` by topic. Its group keeps how far it is, so whoever calls this again goes on there; `forget` deletes
-    it. A store that is away is waited for, as any lane does.
+    ``targets`` by topic. Its group keeps how far it is, so whoever calls this again goes on there; Kafka
+    forgets it a week after. A store that is away is waited for, as any lane does.
     """
     over = asyncio.Event()
     course = Course(replay.start_offsets, replay.end_offsets, replay.rate, time.time(), over.set)
@@ -97,11 +96,3 @@ def _committed(admin: AdminClient, group: str, parts: Sequence[Part]) -> dict[Pa
     except TimeoutError as error:
         raise Transient(f"Kafka does not say in time how far `{group}` is") from error
     return {(part.topic, part.partition): part.offset for part in answer.topic_partitions}
-
-
-def forget(kafka: KafkaUrl, version: str, replay: Replay) -> None:
-    """The group of a replay that is done. One that cannot be deleted is in nobody's way, and Kafka forgets it."""
-    group = group_of(version, replay.sink, replay.lane)
-    admin = AdminClient(kafka.config())  # answers come only for as long as it lives
-    with suppress(KafkaException, TimeoutError):
-        admin.delete_consumer_groups([group])[group].result(OPERATION_SECONDS)

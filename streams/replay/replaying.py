@@ -19,7 +19,7 @@ from sinks.registry import SPECS
 from streams.deliver.account import Part
 from streams.kafka import KafkaUrl, ensure_topics
 from streams.replay.asked import Replay, Since, refuse_old, refuse_slow, way_of
-from streams.replay.beside import beside, forget
+from streams.replay.beside import beside
 from streams.replay.book import Book, unfinished
 from streams.replay.course import Standing
 from streams.replay.spans import Span, spans_of
@@ -168,8 +168,6 @@ class Replaying:
         if standing.done >= 1.0:
             state = msgspec.structs.replace(state, state="done", done=1.0)
         await asyncio.to_thread(self.book.write, state)
-        if state.state == "done" and replay.way == "beside":
-            await asyncio.to_thread(forget, self._kafka, self._version, replay)
         return state
 
     async def _kept(self, state: Replay) -> None:

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import os
 import signal
 import sqlite3
 import subprocess
@@ -23,11 +22,10 @@ from sinks.redis.place import META_PREFIX
 from sinks.sql.sqlite.files import walk
 from streams.watch import GroupOffsets
 from tailrace.declared import read_whole
-from tailrace.endpoints import having
+from tailrace.endpoints import environment, having
 from tailrace.example.traffic import Traffic
 from tailrace.pipeline import Pipeline
 from tailrace.stack import Stack
-from tailrace.stack.endpoints import variable
 
 ROWS, RATE = 400, 60.0
 KEPT = ("_tailrace_meta", "enrich_said", "enrich_cache", "enrich_models")
@@ -104,7 +102,7 @@ class Emptied:
 
     @property
     def environ(self) -> dict[str, str]:
-        return os.environ | {variable("future", kind): url for kind, url in self.line.endpoints.items()}
+        return environment(self.line.topology, "future", self.line.endpoints)
 
     def command(self, *words: str) -> list[str]:
         return [sys.executable, "-m", "tailrace", *words, "--topics", str(self.topics)]
