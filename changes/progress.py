@@ -3,6 +3,7 @@
 Positions stand as 19-digit text, as in all JSON of ours. Topics are named here, once.
 """
 
+from collections.abc import Mapping
 from typing import Literal
 
 import msgspec
@@ -10,7 +11,17 @@ import msgspec
 from changes.schema import TableSchema
 
 Internal = Literal[
-    "positions", "checkpoint", "schemas", "requests", "dlq", "dlq-state", "sums", "control", "delivered", "audits"
+    "positions",
+    "checkpoint",
+    "schemas",
+    "requests",
+    "dlq",
+    "dlq-state",
+    "sums",
+    "control",
+    "delivered",
+    "audits",
+    "replays",
 ]
 
 
@@ -215,6 +226,11 @@ def unfold(offsets: Offsets) -> dict[str, dict[str, int]]:
     for (topic, partition), end in sorted(offsets.items()):
         nested.setdefault(topic, {})[str(partition)] = end
     return nested
+
+
+def folded(nested: Mapping[str, Mapping[str, int]]) -> Offsets:
+    """What `unfold` unfolded."""
+    return {(topic, int(number)): end for topic, ends in nested.items() for number, end in ends.items()}
 
 
 def binlog_order(file: str, offset: int) -> tuple[int, str, int]:

@@ -18,7 +18,8 @@ class Record(msgspec.Struct, frozen=True, gc=False):
     goes: the user's id for a file per user, the rendered key for Redis, ``""`` where the target is one table.
     ``hash`` is the row's ``tr-hash`` (of all captured columns), 0 for a delete. ``generation`` is 0 but for derived
     data. ``over`` is a position, -1 for none: where the row or its tombstone is stored under exactly that one, the
-    guard yields, for no change explains it and it would refuse all that comes.
+    guard yields, for no change explains it and it would refuse all that comes. ``lived`` are the seconds of its
+    lifetime that are over, for a row of a `cache` that comes late or again: what had expired does not come back.
     """
 
     target: Target
@@ -30,6 +31,7 @@ class Record(msgspec.Struct, frozen=True, gc=False):
     place: str = ""
     generation: int = 0
     over: int = -1
+    lived: int = 0
 
     @property
     def order(self) -> tuple[int, int]:

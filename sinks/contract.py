@@ -73,7 +73,8 @@ class SinkSpec:
 
     ``endpoint`` is the name of its URL in ``stack env`` and, upper-cased, in the environment
     (``FUTURE_POSTGRES_URL``). ``check`` raises `Misconfigured` where a target is not one that this sink can serve.
-    ``place_of`` is the rule for where in the store a row goes.
+    ``place_of`` is the rule for where in the store a row goes. ``guarded``: the store itself refuses what is older than
+    what it holds, whoever writes; else each row must have one writer.
     """
 
     name: str
@@ -81,3 +82,4 @@ class SinkSpec:
     build: Callable[[str], Sink]
     check: Callable[[Target], None]
     place_of: Callable[[Target, Mapping[str, Value]], str]
+    guarded: bool = True

@@ -9,6 +9,7 @@ LAG_DAYS = 7.0
 LARGEST_RECORD = 8 << 20
 SUMS_LAG_MS = 600_000
 _LETTERS_MS = 30 * 86_400_000
+_REPLAYS_MS = 90 * 86_400_000
 _AUDITS_MS = 30 * 86_400_000
 _SMALL = {"segment.bytes": str(16 << 20), "segment.ms": "600000", "min.cleanable.dirty.ratio": "0.1"}
 """Small segments that are cleaned soon: of topics that are read whole at every start."""
@@ -73,6 +74,11 @@ def topic_specs(topology: Topology, version: str) -> list[TopicSpec]:
                 "retention.bytes": str(512 << 20),
                 "max.message.bytes": largest,
             },
+        ),
+        TopicSpec(
+            internal_topic(version, "replays"),
+            1,
+            {"cleanup.policy": "compact,delete", "retention.ms": str(_REPLAYS_MS), **_SMALL},
         ),
         # what was decided about a letter outlives it
         TopicSpec(

@@ -14,8 +14,10 @@ from tailrace.commands.demo import demo
 from tailrace.commands.dlq import dlq
 from tailrace.commands.epoch import epoch
 from tailrace.commands.isolate import isolate
+from tailrace.commands.plan import apply, plan
 from tailrace.commands.quality import quality
 from tailrace.commands.reenrich import reenrich
+from tailrace.commands.replay import replay
 from tailrace.commands.run import run
 from tailrace.commands.search import search
 from tailrace.commands.snapshot import snapshot
@@ -41,6 +43,8 @@ for command in (
     demo,
     stack,
     validate,
+    plan,
+    apply,
     run,
     wait,
     status,
@@ -49,6 +53,7 @@ for command in (
     trace,
     check,
     snapshot,
+    replay,
     reenrich,
     dlq,
     conservation,

@@ -117,7 +117,7 @@ def ready(index: int, record: Record, layout: Layout, now: datetime) -> Ready:
             document = fields_of(layout, record.row)
             document |= _reserved(record)
             if target.keep == "cache" and target.keep_for:
-                document[UNTIL] = now + timedelta(seconds=target.keep_for)
+                document[UNTIL] = now + timedelta(seconds=target.keep_for - record.lived)
         body = encode(document)  # which holds what is in the `_id` too
     except (BSONError, ValueError, TypeError, AttributeError, ArithmeticError) as error:
         raise Rejected(f"MongoDB: the row makes no document: {error}") from error

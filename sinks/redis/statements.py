@@ -155,16 +155,17 @@ def row_from(columns: Sequence[str], text: bytes) -> dict[str, Value] | None:
     return {name: found.get(name) for name in columns}
 
 
-def lifetimes(target: Target, *, alive: bool) -> tuple[int, int]:
-    """Of a value and of its stamp, in milliseconds; 0 for none.
+def lifetimes(target: Target, *, alive: bool, lived: int = 0) -> tuple[int, int]:
+    """Of a value and of its stamp, in milliseconds; 0 for none. Of the value's, ``lived`` seconds are over.
 
     A stamp outlives whatever could bring an older change of its row: of a deleted row, and of a cached one, whose
-    value may go before it.
+    value may go before it. A value that has expired is written all the same, and is gone at once: it replaces an older
+    one.
     """
     keep = (target.keep_for or 0) if target.keep == "cache" else 0
     if alive and not keep:
         return 0, 0
-    return keep * 1000, max(target.tombstones_for, keep) * 1000
+    return max((keep - lived) * 1000, 1) if keep else 0, max(target.tombstones_for, keep) * 1000
 
 
 def lives_right(target: Target, left: int) -> bool:
@@ -182,7 +183,7 @@ def arguments(records: Sequence[Record]) -> tuple[list[str], list[str | bytes | 
         keys += (record.place, stamp_key(record.place))
         body = b"" if record.row is None else value_text(record.row)
         over = to_text(record.over) if record.over >= 0 else ""
-        values += (stamp_text(record), body, *lifetimes(record.target, alive=alive), over)
+        values += (stamp_text(record), body, *lifetimes(record.target, alive=alive, lived=record.lived), over)
     return keys, values
 
 

@@ -19,11 +19,17 @@ class Order(msgspec.Struct, frozen=True):
     """For the lanes of ``sinks``, for all where there are none.
 
     ``flush``: write now what waits for its tier's time. ``park``: set aside whatever is refused in the next
-    minute. Nothing is kept for a lane that does not run.
+    minute. ``again``: go back to ``offsets`` (topic → partition → offset) and deliver from there, no more than ``rate``
+    records a second up to ``ends`` where that is not 0; an order whose ``id`` a lane has followed is none.
+    Nothing is kept for a lane that does not run.
     """
 
-    verb: Literal["flush", "park"]
+    verb: Literal["flush", "park", "again"]
     sinks: list[str] = []
+    id: str = ""
+    offsets: dict[str, dict[str, int]] = {}
+    ends: dict[str, dict[str, int]] = {}
+    rate: float = 0.0
 
 
 class Orders:

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from confluent_kafka import Message
 
 from changes.errors import Misconfigured, Transient
+from changes.progress import folded
 from changes.record import Outcome
 from changes.target import Target
 from changes.tier import Tier
@@ -51,8 +52,9 @@ class Lane:
         kafka: KafkaUrl,
         schemas: SchemaBook,
         worker: str = "0",
+        pace: Pace | None = None,
     ) -> None:
-        """``targets`` by topic."""
+        """``targets`` by topic. ``pace`` is the tier's where none is given."""
         self.stats = LaneStats(version, spec.name, tier.name)
         self._kafka, self._tier, self._topics = kafka, tier, list(targets)
         self._group = group_of(version, spec.name, tier.name)
@@ -62,7 +64,8 @@ class Lane:
         self._names = {topic: [target.name for target in some] for topic, some in targets.items()}
         self._delivered = Delivered(kafka, version, self._group)
         self._stop, self._flush = asyncio.Event(), asyncio.Event()
-        self._pace = Pace(tier.flush)
+        self._pace = pace or Pace(tier.flush)
+        self._again: Order | None = None
 
     def stop(self) -> None:
         self._stop.set()
@@ -72,8 +75,10 @@ class Lane:
         if not order.sinks or self.stats.sink in order.sinks:
             if order.verb == "park":
                 self._store.park_all()
-            else:
-                self._flush.set()
+                return
+            if order.verb == "again":
+                self._again = order
+            self._flush.set()  # an order to begin again ends a lane's waiting for its time
 
     async def run(self) -> None:
         wait = FIRST_WAIT
@@ -114,6 +119,12 @@ class Lane:
                 if self._flush.is_set():
                     consumer.hurry.set()
                     self._flush.clear()
+                if (order := self._again) is not None:
+                    self._again = None
+                    if order.id != standing.order:
+                        await _dropped(ahead)
+                        ahead = None
+                        await self._begin_again(consumer, standing, order)
                 messages = await (ahead or self._fetch(consumer))
                 ahead = None
                 consumer.hurry.clear()
@@ -130,12 +141,14 @@ class Lane:
                 left = self._pace.saw(len(messages), standing.written, time.time())
                 if left and not await asyncio.to_thread(self._delivered.any_in, left):
                     self._pace.done(time.time())
+                if rest := self._pace.rest(time.time()):
+                    await self._sleep(rest)
         finally:
             await _dropped(ahead)
         await self._leave(standing)
 
     async def _fetch(self, consumer: LaneConsumer) -> list[Message]:
-        return await consumer.fetch(self._tier.rows, self._pace.linger)
+        return await consumer.fetch(self._pace.portion(self._tier.rows), self._pace.linger)
 
     async def _hold(self, consumer: LaneConsumer, standing: Standing) -> None:
         """Wait until the tier's time has come or somebody asks; what waits then waits in Kafka."""
@@ -187,6 +200,16 @@ class Lane:
                 raise Transient("the store went back again meanwhile")
 
         await self._persist(consumer, back)
+
+    async def _begin_again(self, consumer: LaneConsumer, standing: Standing, order: Order) -> None:
+        """Somebody asked for a replay through this lane: what it had counted is *repeated* then."""
+        to = standing.earlier(order)
+        if not to:
+            return
+        log.info("%s goes back in %d partitions and delivers them again, for %s", self._group, len(to), order.id)
+        if order.rate:
+            self._pace.slow(order.rate, folded(order.ends))
+        await self._rewind(consumer, standing, to)
 
     async def _leave(self, standing: Standing) -> None:
         """So that whoever comes next repeats nothing; where it fails, a second's changes come again."""

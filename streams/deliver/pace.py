@@ -14,6 +14,20 @@ QUIET = 2.0
 """Seconds without a message behind which nothing more may be coming: what ends a topic may be no record."""
 
 
+class Brake:
+    """Keeps to ``rate`` messages a second. What was not used is not saved up for later."""
+
+    def __init__(self, rate: float, ends: Offsets) -> None:
+        self.rate, self.ends = rate, ends
+        self._due = 0.0
+
+    def saw(self, messages: int, now: float) -> None:
+        self._due = max(self._due, now) + messages / self.rate
+
+    def rest(self, now: float) -> float:
+        return max(0.0, self._due - now)
+
+
 class Pace:
     """Times are seconds since 1970."""
 
@@ -23,6 +37,7 @@ class Pace:
         self.due: float | None = None
         self._ends: Offsets | None = None
         self._last = 0.0
+        self._brake: Brake | None = None
 
     @property
     def linger(self) -> float:
@@ -51,6 +66,10 @@ class Pace:
         Where nothing has come for a while, the offsets that are left: whoever asks looks whether any records stand
         there, and calls `done` where none do.
         """
+        if self._brake is not None:
+            self._brake.saw(messages, now)
+            if all(written.get(part, end) >= end for part, end in self._brake.ends.items()):
+                self._brake = None
         if self._ends is None:
             return []
         if messages:
@@ -62,6 +81,18 @@ class Pace:
             self._last = now
             return left
         return []
+
+    def slow(self, rate: float, ends: Offsets) -> None:
+        """From now on no more than ``rate`` messages a second, until all that is below ``ends`` is written."""
+        self._brake = Brake(rate, ends)
+
+    def rest(self, now: float) -> float:
+        """How long to wait before the next batch, in seconds."""
+        return 0.0 if self._brake is None else self._brake.rest(now)
+
+    def portion(self, rows: int) -> int:
+        """The most messages of a batch: no more than a second's, where there is a brake."""
+        return rows if self._brake is None else max(1, min(rows, round(self._brake.rate)))
 
     def done(self, now: float) -> None:
         """All is written: the time begins anew."""

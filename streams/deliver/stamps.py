@@ -36,12 +36,13 @@ class Stamp(msgspec.Struct, frozen=True):
 
 class Told(msgspec.Struct, frozen=True):
     """What a commit's metadata says: the store has this stamp of the worker ``lane``, or a later one; and what became
-    of the partition's records."""
+    of the partition's records. ``order`` is the id of the last order to begin again that its worker followed."""
 
     lane: str
     incarnation: str
     serial: int
     account: Account | None = None
+    order: str = ""
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,11 @@ import uuid
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 
-from changes.progress import Offsets
+from changes.progress import Offsets, folded
 from sinks.contract import Sink
 from streams.deliver.account import Account, Part, opened, rolled
 from streams.deliver.consumer import Assigned, LaneConsumer
+from streams.deliver.control import Order
 from streams.deliver.delivered import Delivered
 from streams.deliver.stamps import (
     Stamp,
@@ -55,6 +56,7 @@ class Standing:
         self._stamp: Stamp | None = None
         self._serial = 0
         self._news = ""
+        self.order = ""
         self.unsaid = False
         self._stamped_at = self._looked_at = float("-inf")
 
@@ -175,13 +177,23 @@ class Standing:
         self._stamped_at = self._looked_at = time.monotonic()
         return {}
 
+    def earlier(self, order: Order) -> Where:
+        """Where those of this worker's partitions go on that an order has go back; commits tell its id from now on."""
+        to = {
+            part: min(offset, self.written[part])
+            for part, offset in folded(order.offsets).items()
+            if part in self.written
+        }
+        self.order = order.id if to else self.order
+        return to
+
     async def commit(self, ends: Offsets, *, wait: bool = False) -> None:
         """Tell the group; the store was stamped before."""
         stamp = self._stamp
         if stamp is None:
             return
         told = {
-            where: to_text(Told(self._lane, stamp.incarnation, stamp.serial, self.accounts.get(where)))
+            where: to_text(Told(self._lane, stamp.incarnation, stamp.serial, self.accounts.get(where), self.order))
             for where in ends
         }
         await self._consumer.commit(ends, told, wait=wait)

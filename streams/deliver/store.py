@@ -5,14 +5,15 @@ import logging
 import time
 from collections.abc import Mapping, Sequence
 
-from confluent_kafka import Message
+from confluent_kafka import TIMESTAMP_NOT_AVAILABLE, Message
 
 from changes.errors import Misconfigured, Transient
 from changes.record import Outcome, Record
 from changes.target import Target
 from sinks.contract import Sink, SinkSpec
 from streams.deliver.deadletters import DeadLetter, DeadLetters
-from streams.deliver.prepare import Prepared, prepare
+from streams.deliver.lifetimes import aged
+from streams.deliver.prepare import Consumed, Prepared, prepare
 from streams.deliver.schemas import SchemaBook, UnknownSchema
 from streams.deliver.threshold import Refusals
 
@@ -81,6 +82,7 @@ class Store:
         Raises `Misconfigured` where too many are refused; none of them is parked then.
         """
         prepared = await self._prepared(messages)
+        aged(prepared, _told_ms, round(time.time() * 1000))
         try:
             await self._open_new(prepared.records)
             outcomes = await self.sink.write(prepared.records)
@@ -144,3 +146,9 @@ class Store:
                 letter.message.topic(),
                 letter.reason,
             )
+
+
+def _told_ms(message: Consumed) -> int:
+    """When it was written to its topic, in milliseconds since 1970."""
+    kind, at = message.timestamp()
+    return at if kind != TIMESTAMP_NOT_AVAILABLE else round(time.time() * 1000)

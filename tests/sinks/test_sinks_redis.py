@@ -124,6 +124,9 @@ def test_lifetimes() -> None:
     assert lifetimes(mirror, alive=False) == (0, 100_000)
     assert lifetimes(short, alive=True) == (60_000, 100_000)
     assert lifetimes(long, alive=True) == (600_000, 600_000)
+    assert lifetimes(long, alive=True, lived=590) == (10_000, 600_000)
+    assert lifetimes(long, alive=True, lived=601) == (1, 600_000), "gone at once, and in the place of what is older"
+    assert lifetimes(mirror, alive=True, lived=601) == (0, 0)
 
 
 def test_stamps_and_values_are_read_back() -> None:
