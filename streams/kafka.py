@@ -137,9 +137,15 @@ def topic_ids(url: KafkaUrl, topics: Sequence[str]) -> list[str]:
 
 
 def read_topic(
-    url: KafkaUrl, topic: str, *, partition: int | None = None, start: Callable[[int, int], int] | None = None
+    url: KafkaUrl,
+    topic: str,
+    *,
+    partition: int | None = None,
+    start: Callable[[int, int], int] | None = None,
+    committed: bool = True,
 ) -> Generator[Message]:
-    """Every committed record of a topic from its beginning to where it ends now.
+    """Every committed record of a topic from its beginning to where it ends now; those that were given up too, unless
+    ``committed``.
 
     ``start`` gives the first offset wanted of a partition from its (low, high) watermarks. Raises `Transient`
     where the broker cannot be reached.
@@ -149,7 +155,7 @@ def read_topic(
             group_id=f"{topic.partition('.')[0]}.tailrace.reader",
             enable_auto_commit=False,
             enable_partition_eof=True,
-            isolation_level="read_committed",
+            isolation_level="read_committed" if committed else "read_uncommitted",
             auto_offset_reset="error",
             fetch_wait_max_ms=10,
         )
