@@ -13,7 +13,9 @@ from tailrace.commands.console import console
 from tailrace.commands.demo import demo
 from tailrace.commands.dlq import dlq
 from tailrace.commands.epoch import epoch
+from tailrace.commands.erase import erase
 from tailrace.commands.quality import quality
+from tailrace.commands.receipt import receipt
 from tailrace.commands.reenrich import reenrich
 from tailrace.commands.run import run
 from tailrace.commands.search import search
@@ -53,6 +55,8 @@ for command in (
     conservation,
     quality,
     search,
+    erase,
+    receipt,
     epoch,
     bench,
 ):

@@ -33,8 +33,9 @@ class Found:
         return self._hay.items
 
     @property
-    def bytes(self) -> int:
-        return self._hay.bytes
+    def size(self) -> int:
+        """Bytes that were looked at."""
+        return self._hay.size
 
     def look(self, where: str, *parts: bytes) -> None:
         """Look through one item; what it is called is looked through with it."""

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 
 from confluent_kafka import KafkaException, Message
-from confluent_kafka.admin import AdminClient  # type: ignore[attr-defined]
+from confluent_kafka.admin import AdminClient
 
 from audit.search.found import Found
 from audit.search.needles import Needles
@@ -35,9 +35,14 @@ def topic(kafka: KafkaUrl, name: str, needles: Needles, each: Each = lambda _: N
     found = Found(name, needles)
     for message in read_topic(kafka, name, committed=False):
         each(message)
-        headers = (value if isinstance(value, bytes) else b"" for _, value in message.headers() or ())
-        found.look(place_of(message), message.key() or b"", message.value() or b"", *headers)
+        found.look(place_of(message), *parts_of(message))
     return found.end()
+
+
+def parts_of(message: Message) -> list[bytes]:
+    """All that a record holds: key, value, and what stands in its headers."""
+    headers = [value.encode() if isinstance(value, str) else value for value in dict(message.headers() or ()).values()]
+    return [message.key() or b"", message.value() or b"", *(value for value in headers if value is not None)]
 
 
 def place_of(message: Message) -> str:

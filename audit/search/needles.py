@@ -8,7 +8,7 @@ has that hash is then held against an HMAC of the whole.
 import bisect
 import hashlib
 import hmac
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
 import msgspec
 import numpy as np
@@ -117,28 +117,23 @@ class Haystack:
         self._parts: list[bytes] = []
         self._starts: list[int] = []
         self._names: list[str] = []
-        self._size = 0
+        self._gathered = 0
         self.items = 0
-        self.bytes = 0
+        self.size = 0
 
     def add(self, name: str, data: bytes) -> Iterator[tuple[str, int]]:
         """Each (name of an item, needle) that is found by now; the rest is `finish`ed."""
-        self._starts.append(self._size)
+        self._starts.append(self._gathered)
         self._names.append(name)
         self._parts.append(data)
-        self._size += len(data) + 1
+        self._gathered += len(data) + 1
         self.items += 1
-        self.bytes += len(data)
-        if self._size >= _CHUNK:
+        self.size += len(data)
+        if self._gathered >= _CHUNK:
             yield from self.finish()
 
     def finish(self) -> Iterator[tuple[str, int]]:
         data = b"\0".join(self._parts)
         for index, at in self._needles.found(data):
             yield self._names[bisect.bisect_right(self._starts, at) - 1], index
-        self._parts, self._starts, self._names, self._size = [], [], [], 0
-
-
-def by_digest(needles: Sequence[Needle]) -> Mapping[str, Needle]:
-    """Each once."""
-    return {one.digest: one for one in needles}
+        self._parts, self._starts, self._names, self._gathered = [], [], [], 0

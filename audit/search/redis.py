@@ -44,7 +44,7 @@ async def find(url: str, needles: Needles) -> Found:
     return found.end()
 
 
-async def _pages(client: Redis) -> AsyncIterator[list[bytes]]:
+async def _pages(client: Any) -> AsyncIterator[list[bytes]]:
     cursor = -1
     while cursor != 0:
         cursor, keys = await client.scan(max(cursor, 0), count=_PAGE)
