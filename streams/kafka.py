@@ -78,12 +78,14 @@ class TopicSpec:
 
 
 def compacted(days: float, **more: str) -> dict[str, str]:
-    """Settings of a topic whose last record of a key stays, and whose tombstones outlive ``days`` of lag."""
-    lag = str(round(days * 86_400_000))
+    """Settings of a topic whose last record of a key stays, and whose tombstones outlive ``days`` of lag. What is
+    superseded goes within a day more: Kafka would keep it until half of the topic is."""
+    lag = round(days * 86_400_000)
     return {
         "cleanup.policy": "compact",
-        "delete.retention.ms": lag,
-        "min.compaction.lag.ms": lag,
+        "delete.retention.ms": str(lag),
+        "min.compaction.lag.ms": str(lag),
+        "max.compaction.lag.ms": str(lag + 86_400_000),
         **{name.replace("_", "."): value for name, value in more.items()},
     }
 

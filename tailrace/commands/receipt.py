@@ -79,21 +79,22 @@ def verify(
     if offline:
         _tell(as_json, {"signature": "right", "verdict": found.verdict}, f"{file}: it is {user}'s, as it was signed")
         return
-    again = asyncio.run(look_again(job, found))
+    again = asyncio.run(look_again(job, [found]))
+    (second,) = again.receipts
     if nudge and any(again.keys.values()):
         say("having rows told again")
         job.ask_again(again.keys)
     if to is not None:
-        save(again.receipt, to)
-    late = _late(found) and again.receipt.verdict == "due"
+        save(second, to)
+    late = _late(found) and second.verdict == "due"
     if as_json:
-        told = {name: value for name, value in msgspec.to_builtins(again.receipt).items() if name != "sought"}
+        told = {name: value for name, value in msgspec.to_builtins(second).items() if name != "sought"}
         print_json({"signature": "right", "late": late, **told})
     else:
-        show(again.receipt, f"{file}: {again.receipt.verdict}")
+        show(second, f"{file}: {second.verdict}")
         if late:
             say("the topics should be clean by now and are not: `--nudge` has what Kafka waits for written")
-    raise SystemExit(UNDECIDED if late else EXIT[again.receipt.verdict] if again.receipt.verdict != "clean" else OK)
+    raise SystemExit(UNDECIDED if late else EXIT[second.verdict] if second.verdict != "clean" else OK)
 
 
 def _late(found: Receipt) -> bool:

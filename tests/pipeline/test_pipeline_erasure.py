@@ -1,4 +1,4 @@
-"""Persons erased while others write: nothing of theirs is left, nothing of others goes, and what is planted is found."""
+"""Persons erased while others write: nothing of theirs is left, nothing of others goes, what is planted is found."""
 
 import json
 import os
