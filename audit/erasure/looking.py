@@ -142,7 +142,9 @@ class Looking:
             return False
         shared, _ = await self._others()
         new = {index for index in shared if self.subjects.counts(index)}
-        self.subjects.share(new)
+        if new:
+            self.subjects.share(new)
+            self._source = None
         return bool(new)
 
     async def _store(self, sink: str) -> list[Seen]:
