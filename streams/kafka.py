@@ -78,12 +78,14 @@ class TopicSpec:
 
 
 def compacted(days: float, **more: str) -> dict[str, str]:
-    """Settings of a topic whose last record of a key stays, and whose tombstones outlive ``days`` of lag."""
-    lag = str(round(days * 86_400_000))
+    """Settings of a topic whose last record of a key stays, and whose tombstones outlive ``days`` of lag. What is
+    superseded goes within a day more: Kafka would keep it until half of the topic is."""
+    lag = round(days * 86_400_000)
     return {
         "cleanup.policy": "compact",
-        "delete.retention.ms": lag,
-        "min.compaction.lag.ms": lag,
+        "delete.retention.ms": str(lag),
+        "min.compaction.lag.ms": str(lag),
+        "max.compaction.lag.ms": str(lag + 86_400_000),
         **{name.replace("_", "."): value for name, value in more.items()},
     }
 
@@ -137,9 +139,15 @@ def topic_ids(url: KafkaUrl, topics: Sequence[str]) -> list[str]:
 
 
 def read_topic(
-    url: KafkaUrl, topic: str, *, partition: int | None = None, start: Callable[[int, int], int] | None = None
+    url: KafkaUrl,
+    topic: str,
+    *,
+    partition: int | None = None,
+    start: Callable[[int, int], int] | None = None,
+    committed: bool = True,
 ) -> Generator[Message]:
-    """Every committed record of a topic from its beginning to where it ends now.
+    """Every committed record of a topic from its beginning to where it ends now; those that were given up too, unless
+    ``committed``.
 
     ``start`` gives the first offset wanted of a partition from its (low, high) watermarks. Raises `Transient`
     where the broker cannot be reached.
@@ -149,7 +157,7 @@ def read_topic(
             group_id=f"{topic.partition('.')[0]}.tailrace.reader",
             enable_auto_commit=False,
             enable_partition_eof=True,
-            isolation_level="read_committed",
+            isolation_level="read_committed" if committed else "read_uncommitted",
             auto_offset_reset="error",
             fetch_wait_max_ms=10,
         )

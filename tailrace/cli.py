@@ -13,9 +13,11 @@ from tailrace.commands.console import console
 from tailrace.commands.demo import demo
 from tailrace.commands.dlq import dlq
 from tailrace.commands.epoch import epoch
+from tailrace.commands.erase import erase
 from tailrace.commands.isolate import isolate
 from tailrace.commands.plan import apply, plan
 from tailrace.commands.quality import quality
+from tailrace.commands.receipt import receipt
 from tailrace.commands.reenrich import reenrich
 from tailrace.commands.replay import replay
 from tailrace.commands.run import run
@@ -60,6 +62,8 @@ for command in (
     quality,
     isolate,
     search,
+    erase,
+    receipt,
     epoch,
     bench,
 ):

@@ -12,6 +12,7 @@ from changes.schema import TableSchema
 from changes.target import Target
 from changes.tier import DEFAULT_TIERS, Tier, seconds
 from changes.topology.edges import edge_problems
+from changes.topology.erase import erase_problems
 from changes.topology.model import (
     CHUNK,
     AnalysisDecl,
@@ -275,6 +276,8 @@ def _semantic(topology: Topology, sinks: Mapping[str, Callable[[Target], None]])
                 yield topology.problem(message, *here, "sinks", number, "edges", *path)
         for path, message in quality_problems(table.quality, keys):
             yield topology.problem(message, *here, "quality", *path)
+        for path, message in erase_problems(table.erase, table.user, table.key):
+            yield topology.problem(message, *here, "erase", *path)
 
 
 def _check_columns(topology: Topology, table: TableDecl, here: Path) -> Iterator[Problem]:
@@ -331,6 +334,8 @@ def _named_columns(table: TableDecl) -> Iterator[tuple[Path, str]]:
     yield from ((("key", i), name) for i, name in enumerate(table.key))
     if table.user is not None:
         yield ("user",), table.user
+    if table.erase is not None and table.erase.by is not None:
+        yield ("erase", "by"), table.erase.by
     for enricher, declared in table.enrich.items():
         yield from ((("enrich", enricher), name) for name in [*declared.reads, *declared.carry])
     for number, sink in enumerate(table.sinks):

@@ -6,6 +6,7 @@ from pydantic import BaseModel, Field, model_validator
 
 from changes.position import LAST_GENERATION
 from changes.target import Edge
+from changes.topology.erase import EraseDecl
 from changes.topology.fields import STRICT, Duration, Name, Names
 from changes.topology.quality import QualityDecl, TargetsDecl
 
@@ -162,7 +163,8 @@ class SinkDecl(Declared):
 
 
 class TableDecl(Declared):
-    """``user`` names the column with the id of the row's owner: per-user files and row-level security follow it."""
+    """``user`` names the column with the id of the row's owner: per-user files and row-level security follow it, and
+    where nothing else is said in ``erase`` the row goes with its owner."""
 
     table: str
     key: Names = Field(min_length=1)
@@ -174,6 +176,7 @@ class TableDecl(Declared):
     ddl: Literal["lenient", "fail"] = "lenient"
     cascades: Literal["refuse", "emulate"] = "refuse"
     quality: QualityDecl = QualityDecl()
+    erase: EraseDecl | None = None
 
 
 class File(Declared):
