@@ -9,7 +9,7 @@ import msgspec
 
 from changes.canonical import halves
 from changes.errors import Misconfigured, Rejected, TailraceError, Transient
-from changes.key import Key, key_of
+from changes.key import Key, keys_of
 from changes.record import APPLIED, STALE, BucketSum, Outcome, Record, StoredRow, StoredSums, rejected
 from changes.schema import Column, TableSchema
 from changes.target import Target
@@ -259,14 +259,14 @@ def _storing(
 
     The row's place is ``""``, or the id where that is not the one of its key: then somebody else wrote it.
     """
-    reader, key_columns = decoder(columns), [schema.column(name) for name in schema.key]
+    reader, key_of, key_columns = decoder(columns), keys_of(schema), [schema.column(name) for name in schema.key]
 
     def stored(source: msgspec.Raw, id_: str) -> tuple[StoredRow, int] | None:
         found = reader.stored(source)
         if not found.alive or any(found.row[name] is None for name in schema.key):
             return None
         try:
-            key = key_of(schema, found.row)
+            key = key_of(found.row)
             place = "" if id_of(key_columns, key) == id_ else id_
         except ValueError:
             return None

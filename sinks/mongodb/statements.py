@@ -8,7 +8,7 @@ A tombstone has the key's columns of these, ``_tr_deleted: true`` and ``_tr_unti
 Where a document lacks a reserved field (somebody else's, or from before there were generations), that counts as 0.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache
@@ -18,8 +18,9 @@ from bson import Int64, ObjectId, encode
 from bson.errors import BSONError
 from bson.raw_bson import RawBSONDocument
 
+from changes.canonical import Value
 from changes.errors import Misconfigured, Rejected
-from changes.key import Key, key_of
+from changes.key import Key, keys_of
 from changes.record import RESERVED, BucketSum, Record, StoredRow, StoredSums
 from changes.schema import Column, TableSchema
 from changes.target import Target
@@ -44,6 +45,7 @@ class Layout:
     take: tuple[tuple[str, Decode], ...]
     to_id: tuple[tuple[str, Encode], ...]
     from_id: tuple[tuple[str, Decode], ...]
+    key_of: Callable[[Mapping[str, Value]], Key]
 
 
 @lru_cache(maxsize=256)
@@ -70,6 +72,7 @@ def layout_of(target: Target, schema: TableSchema) -> Layout:
         tuple((column.name, decoder(column)) for column in columns),
         tuple((column.name, id_encoder(column)) for column in key),
         tuple((column.name, id_decoder(column)) for column in key),
+        keys_of(schema),
     )
 
 
@@ -84,7 +87,7 @@ def key_from(layout: Layout, id_: Any) -> Key | None:
     parts = list(id_.values()) if isinstance(id_, dict) and len(layout.from_id) > 1 else [id_]
     try:
         values = {name: take(part) for (name, take), part in zip(layout.from_id, parts, strict=True)}
-        key = key_of(layout.schema, values)
+        key = layout.key_of(values)
         return key if id_of(layout, key) == id_ else None
     except (ValueError, TypeError, ArithmeticError):
         return None
@@ -208,7 +211,7 @@ def _told_key(layout: Layout, row: Mapping[str, Any]) -> Key | None:
     if any(row[name] is None for name in layout.schema.key):
         return None
     try:
-        return key_of(layout.schema, row)
+        return layout.key_of(row)
     except (ValueError, TypeError, AttributeError, ArithmeticError):
         return None
 

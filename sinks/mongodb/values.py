@@ -45,7 +45,13 @@ def encoder(column: Column) -> Encode | None:
 
 def decoder(column: Column) -> Decode:
     """What makes of a stored value one that `changes.canonical` understands."""
-    return partial(_decoded, column, _ACCEPTED[column.kind])
+    accepted = _ACCEPTED[column.kind]
+    if accepted == (str,):
+        return _text
+    slowly = partial(_decoded, column, accepted)
+    if column.kind is Kind.INTEGER:  # nearly always one of these two
+        return lambda value: value if type(value) is int else int(value) if type(value) is Int64 else slowly(value)
+    return slowly
 
 
 def id_encoder(column: Column) -> Encode:
@@ -123,6 +129,10 @@ _ACCEPTED: dict[Kind, tuple[type, ...]] = {
     Kind.VECTOR: (list,),
 }
 """By the very type: a `bool` is no number, though Python takes it for one."""
+
+
+def _text(value: Any) -> Value:
+    return value if value is None or type(value) is str else _foreign(value)
 
 
 def _decoded(column: Column, accepted: tuple[type, ...], value: Any) -> Value:
