@@ -65,20 +65,20 @@ class Waiting(threading.Thread):
         super().__init__(daemon=True)
         self._lanes = lanes_of(topology, version)
         self._version, self._kafka = version, KafkaUrl.parse(urls["kafka"])
-        self._stop = threading.Event()
+        self._ending = threading.Event()
         self.seen: list[int] = []
 
     def run(self) -> None:
         groups = GroupOffsets(self._kafka)
         with closing(PositionsTail(self._kafka, self._version)) as tail:
-            while not self._stop.wait(0.5):
+            while not self._ending.wait(0.5):
                 while tail.poll(0.0):
                     pass
                 if tail.last is not None:
                     self.seen.append(sum(behind(lane, tail.ends, groups.of(lane, tail.ends)) for lane in self._lanes))
 
     def end(self) -> list[int]:
-        self._stop.set()
+        self._ending.set()
         self.join()
         return sorted(self.seen)
 

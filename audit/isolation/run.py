@@ -106,11 +106,17 @@ def of_container(grounds: Grounds, version: str) -> Result:
 
 
 def _result(grounds: Grounds, version: str, check: Check, parts: Sequence[Judged]) -> Result:
-    if len(grounds.versions) > 1:
-        return result(version, check, parts)
-    alone = undecided(
-        f"`{version}` is the only version",
-        grounds.topology.file,
-        "declare the others, or run this where they are known",
-    )
-    return result(version, check, [*parts, Judged(0, (alone,))])
+    """Of a version that is the only one, or that could not be held against all others, not all is known."""
+    others = [one for one in grounds.topology.versions if one != version]
+    unseen = [
+        undecided(
+            f"`{one}` is declared and not configured here: what it may reach of `{version}` was not tried",
+            grounds.topology.file,
+            "run this where its servers are known",
+        )
+        for one in others
+        if one not in grounds.versions
+    ]
+    if not others:
+        unseen = [undecided(f"`{version}` is the only version", grounds.topology.file, "declare the others")]
+    return result(version, check, [*parts, Judged(0, tuple(unseen))])

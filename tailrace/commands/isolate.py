@@ -17,13 +17,13 @@ from tailrace.commands.common import (
     UNDECIDED,
     Duration,
     json_option,
-    one_version,
     print_json,
     say,
     topics_option,
+    versions_here,
 )
 from tailrace.declared import read_topology
-from tailrace.endpoints import running_stack
+from tailrace.endpoints import endpoints_of, running_stack
 from tailrace.grounds import grounds
 from tailrace.places import home
 from tailrace.stack.compose import FILE
@@ -60,7 +60,9 @@ def isolate(
     check fails, 4 where something could not be seen.
     """
     topology = read_topology(topics)
-    chosen = [one_version(topology, version) for version in dict.fromkeys(versions)] or list(topology.versions)
+    chosen = versions_here(topology, versions)
+    for version in chosen:
+        endpoints_of(topology, version)  # refused where it was named and has no server here
     seen = grounds(topology, os.environ, running=running_stack(os.environ), home=home(), compose=compose)
     wanted = [check for check in CHECKS if not checks or check in checks]
     found = isolation(seen, chosen, wanted, timeout=timeout, tell=say)

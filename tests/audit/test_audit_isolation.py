@@ -8,6 +8,7 @@ from audit.isolation.database import Attempt, same_secrets
 from audit.isolation.database import judged as doors_judged
 from audit.isolation.places import Place, place, with_login
 from audit.isolation.report import Finding, Judged, Report, Result, fail, report, result, undecided, without
+from audit.isolation.run import Grounds, of_container
 from audit.isolation.stores.answers import Answer, Found, Hit, Search, common
 from changes.errors import Misconfigured
 from changes.topology import Topology, load
@@ -183,8 +184,8 @@ tables:
 """
 
 
-def topology() -> Topology:
-    return load(TOPICS, "topics.yaml", {"redis": lambda _: None, "postgres": lambda _: None})
+def topology(text: str = TOPICS) -> Topology:
+    return load(text, "topics.yaml", {"redis": lambda _: None, "postgres": lambda _: None})
 
 
 def test_the_fewest_tables_that_cost_nothing_are_taken() -> None:
@@ -232,6 +233,15 @@ def test_what_fails_outweighs_what_is_undecided_and_nothing_looked_at_is_no_proo
     assert result("v", "data", [Judged()]).verdict == "undecided"
     assert report([result("v", "data", [Judged(1)])]).verdict == "pass"
     assert report([]).verdict == "undecided"
+
+
+def test_against_a_version_that_is_not_known_here_nothing_is_decided() -> None:
+    alone = of_container(Grounds(topology(), []), "future")
+    assert (alone.verdict, alone.findings[0].what) == ("undecided", "`future` is the only version")
+    two = topology(TOPICS.replace("{database: d}", "{database: d}, dao: {database: e}", 1))
+    found = of_container(Grounds(two, []), "future")
+    assert found.verdict == "undecided"
+    assert [one.what.partition(":")[0] for one in found.findings] == ["`dao` is declared and not configured here"]
 
 
 def test_findings_beyond_a_hundred_are_counted() -> None:

@@ -1,16 +1,19 @@
 """Three versions from one compose file: the names and ports that the platform gave them, and nothing in common."""
 
 from collections import Counter
+from typing import Any
 
 import pytest
-from composition import SHARED, Service, declared_projects, interpolated, project, variables
+import yaml
 
+from audit.isolation.composefile import Service, interpolated, read
 from tailrace.stack import names
 from tailrace.stack.compose import FILE
 from tailrace.stack.plan import services
 
-PROJECTS = declared_projects(FILE.read_text())
+TEXT = FILE.read_text()
 VERSIONS = ("future", "dao", "blockchain")
+SHARED = "shared"
 PORTS = {
     "mysql": (3306, 3307, 3308),
     "postgres": (5432, 5433, 5434),
@@ -23,6 +26,7 @@ PORTS = {
     "dao": (9506, 9507, 9508),
     "credit": (7534, 7535, 7536),
 }
+NEO4J_HTTP = (7474, 7475, 7476)
 DATABASES = {
     "mysql": "MYSQL_DATABASE",
     "postgres": "TAILRACE_DATABASE",
@@ -34,27 +38,51 @@ DATABASES = {
 }
 
 
-def of(version: str, name: str) -> Service:
-    return next(service for service in PROJECTS[version] if service.name == name)
+def variables(version: str) -> dict[str, str]:
+    """The lines of a project's env file."""
+    lines = (FILE.parent / "deploy" / "versions" / f"{version}.env").read_text().splitlines()
+    pairs = (line.partition("=") for line in lines if not line.startswith("#"))
+    return {name: value.strip('"') for name, _, value in pairs}
+
+
+def belongs(about: dict[str, Any], version: str) -> bool:
+    """Whether a service is of the project: a version's servers have no profile, or `full`."""
+    return bool({SHARED, "rules"} & set(about.get("profiles", ()))) == (version == SHARED)
+
+
+ENVIRONS = {version: variables(version) for version in (*VERSIONS, SHARED)}
+FILES: dict[str, dict[str, Any]] = {
+    version: {
+        name: about
+        for name, about in yaml.safe_load(interpolated(TEXT, environ))["services"].items()
+        if belongs(about, version)
+    }
+    for version, environ in ENVIRONS.items()
+}
+PROJECTS: dict[str, dict[str, Service]] = {
+    version: {one.name: one for one in found if one.name in FILES[version]}
+    for version, found in read(TEXT, list(ENVIRONS), ENVIRONS).items()
+}
 
 
 def test_each_version_has_all_its_servers_and_the_shared_project_what_is_left() -> None:
-    assert set(PROJECTS) == {*VERSIONS, SHARED}
+    assert {path.stem for path in (FILE.parent / "deploy" / "versions").iterdir()} == {*VERSIONS, SHARED}
     for version in VERSIONS:
-        assert {service.name for service in PROJECTS[version]} == set(services("full"))
-    assert {service.name for service in PROJECTS[SHARED]} == {
-        *("kafka", "kafka-rules", "monitoring", "logs", "configuration")
-    }
+        assert set(PROJECTS[version]) == set(services("full"))
+    assert set(PROJECTS[SHARED]) == {"kafka", "kafka-rules", "monitoring", "logs", "configuration"}
 
 
-def test_ports_are_those_of_the_platform_s_table() -> None:
-    found = {kind: tuple(of(version, kind).ports[0][1] for version in VERSIONS) for kind in PORTS}
-    assert found == PORTS
-    assert [of(version, "neo4j").ports[1][1] for version in VERSIONS] == [7474, 7475, 7476]
+def test_ports_are_those_of_the_platform_s_table_and_open_here_alone() -> None:
+    for kind, wanted in PORTS.items():
+        found = [PROJECTS[version][kind].ports[0] for version in VERSIONS]
+        assert found == [("127.0.0.1", str(port)) for port in wanted], kind
+    assert [PROJECTS[version]["neo4j"].ports[1][1] for version in VERSIONS] == [str(port) for port in NEO4J_HTTP]
 
 
 def test_databases_are_called_as_in_the_platform_s_table() -> None:
-    found = {kind: [of(version, kind).environment[name] for version in VERSIONS] for kind, name in DATABASES.items()}
+    found = {
+        kind: [FILES[version][kind]["environment"][name] for version in VERSIONS] for kind, name in DATABASES.items()
+    }
     assert found == {
         "mysql": [f"jobfirst_{version}" for version in VERSIONS],
         "postgres": [f"jobfirst_{version}_vector" for version in VERSIONS],
@@ -67,46 +95,34 @@ def test_databases_are_called_as_in_the_platform_s_table() -> None:
 
 
 @pytest.mark.parametrize("what", ["ports", "networks", "volumes"])
-def test_no_two_versions_have_any_of_it_in_common(what: str) -> None:
+def test_no_two_projects_have_any_of_it_in_common(what: str) -> None:
     uses = Counter(
-        one for found in PROJECTS.values() for one in {each for service in found for each in getattr(service, what)}
+        one
+        for found in PROJECTS.values()
+        for one in {each for service in found.values() for each in getattr(service, what)}
     )
     assert [one for one, times in uses.items() if times > 1] == []
+    assert uses
 
 
-def test_no_two_servers_have_a_port_or_a_volume_in_common() -> None:
-    for what in ("ports", "volumes"):
-        uses = Counter(one for found in PROJECTS.values() for service in found for one in getattr(service, what))
-        assert [one for one, times in uses.items() if times > 1] == [], what
+@pytest.mark.parametrize("what", ["ports", "volumes"])
+def test_no_two_servers_have_any_of_it_in_common(what: str) -> None:
+    uses = Counter(one for found in PROJECTS.values() for service in found.values() for one in getattr(service, what))
+    assert [one for one, times in uses.items() if times > 1] == []
 
 
 def test_every_service_says_whose_it_is_and_has_limits_and_a_health_check() -> None:
     for version, found in PROJECTS.items():
-        for service in found:
-            assert service.version == version, service.name
-            assert service.memory, service.name
-            assert service.cpus, service.name
-            assert service.healthy or service.name == "kafka-rules", service.name  # which ends by itself
-            assert {address for address, _ in service.ports} <= {"127.0.0.1"}, service.name
+        for name, service in found.items():
+            assert service.limits == {"memory", "cpus"}, name
+            assert FILES[version][name]["labels"] == {"tailrace.version": version}
+            ends = name == "kafka-rules"  # by itself
+            assert FILES[version][name]["healthcheck"].get("disable", False) == ends, name
+            assert ("test" in FILES[version][name]["healthcheck"]) != ends, name
 
 
 def test_a_fourth_version_is_one_more_file_of_variables() -> None:
-    given = variables('# the fourth\nTAILRACE_VERSION=labs\nMYSQL_PORT=3309\nDAO_DATABASE="dao_governance_labs"\n')
-    found = {service.name: service for service in project(FILE.read_text(), given)}
-    assert found["mysql"].networks == ("tailrace-labs_stores",)
-    assert found["mysql"].volumes == ("tailrace-labs_mysql",)
-    assert found["mysql"].ports == (("127.0.0.1", 3309),)
-    assert found["dao"].environment["MYSQL_DATABASE"] == "dao_governance_labs"
-    assert {service.version for service in found.values()} == {"labs"}
-
-
-def test_a_network_or_volume_that_is_named_outright_is_seen_to_be_shared() -> None:
-    text = FILE.read_text().replace("  stores: {}\n", "  stores: {name: everyone}\n")
-    text = text.replace("\n  redis: {}\n", "\n  redis: {external: true, name: kept}\n")
-    future, dao = ({one.name: one for one in project(text, {"TAILRACE_VERSION": name})} for name in ("future", "dao"))
-    assert future["mysql"].networks == dao["mysql"].networks == ("everyone",)
-    assert future["redis"].volumes == dao["redis"].volumes == ("kept",)
-
-
-def test_variables_are_put_in_as_compose_does() -> None:
-    assert interpolated("${A} ${B:-two} ${C:-} $${A} ${D:-x}", {"A": "1", "D": ""}) == "1 two  ${A} x"
+    (found,) = read(TEXT, ["labs"], {"labs": {"MYSQL_PORT": "3309"}}).values()
+    mysql = next(service for service in found if service.name == "mysql")
+    assert (mysql.networks, mysql.volumes) == ({"tailrace-labs_stores"}, {"tailrace-labs_mysql"})
+    assert mysql.ports == (("127.0.0.1", "3309"),)
