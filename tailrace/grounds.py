@@ -12,7 +12,7 @@ from audit.isolation.places import Place, places
 from audit.isolation.run import Grounds
 from changes.errors import Misconfigured
 from changes.topology import Topology
-from tailrace.endpoints import endpoints_of
+from tailrace.endpoints import configured, endpoints_of
 from tailrace.reports import Reports
 from tailrace.stack.endpoints import given
 from tailrace.stack.host import Host
@@ -34,8 +34,8 @@ def grounds(
     home: Path,
     compose: Path | None = None,
 ) -> Grounds:
-    """All that can be seen from here. Raises `Misconfigured` where a version's endpoints are not known."""
-    endpoints = {version: endpoints_of(topology, version, environ) for version in topology.versions}
+    """All that can be seen from here. Raises `Misconfigured` where some of a version's endpoints are known, not all."""
+    endpoints = {version: endpoints_of(topology, version, environ) for version in configured(topology, environ)}
     found = places(endpoints)
     servers: list[tuple[Running, Server]] = []
     folders = _sqlite(found)
