@@ -34,12 +34,8 @@ def grounds(
     home: Path,
     compose: Path | None = None,
 ) -> Grounds:
-    """All that can be seen from here, of the versions that are configured here.
-
-    Raises `Misconfigured` where some of a version's endpoints are not known, or no version is configured.
-    """
-    known = configured(topology, environ) or topology.versions
-    endpoints = {version: endpoints_of(topology, version, environ) for version in known}
+    """All that can be seen from here. Raises `Misconfigured` where some of a version's endpoints are known, not all."""
+    endpoints = {version: endpoints_of(topology, version, environ) for version in configured(topology, environ)}
     found = places(endpoints)
     servers: list[tuple[Running, Server]] = []
     folders = _sqlite(found)

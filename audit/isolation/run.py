@@ -27,7 +27,13 @@ class Grounds:
 
     @property
     def versions(self) -> tuple[str, ...]:
+        """Those of which anything is known here."""
         return tuple(dict.fromkeys(one.version for one in self.places))
+
+    @property
+    def absent(self) -> tuple[str, ...]:
+        """Those that are declared, and of which nothing is known here."""
+        return tuple(version for version in self.topology.versions if version not in self.versions)
 
 
 def isolation(
@@ -39,13 +45,17 @@ def isolation(
     tell: Callable[[str], None],
 ) -> Report:
     """Hold ``versions`` against all that ``grounds`` know. ``timeout``: see `Canaries`."""
+    known = [version for version in versions if version in grounds.versions]
     tried: Mapping[Check, Callable[[], Sequence[Result]]] = {
-        "database": lambda: [of_database(grounds, version, tell) for version in versions],
-        "network": lambda: [of_network(grounds, version) for version in versions],
-        "data": lambda: of_data(grounds, versions, timeout=timeout, tell=tell),
-        "container": lambda: [of_container(grounds, version) for version in versions],
+        "database": lambda: [of_database(grounds, version, tell) for version in known],
+        "network": lambda: [of_network(grounds, version) for version in known],
+        "data": lambda: of_data(grounds, known, timeout=timeout, tell=tell),
+        "container": lambda: [of_container(grounds, version) for version in known],
     }
-    results = [found for check in checks for found in tried[check]()]
+    results = [found for check in checks if known for found in tried[check]()]
+    results += [
+        _result(grounds, version, check, []) for check in checks for version in versions if version not in known
+    ]
     return without(report(results), secrets(grounds.places))
 
 
@@ -106,17 +116,18 @@ def of_container(grounds: Grounds, version: str) -> Result:
 
 
 def _result(grounds: Grounds, version: str, check: Check, parts: Sequence[Judged]) -> Result:
-    """Of a version that is the only one, or that could not be held against all others, not all is known."""
-    others = [one for one in grounds.topology.versions if one != version]
-    unseen = [
+    unknown = [
         undecided(
-            f"`{one}` is declared and not configured here: what it may reach of `{version}` was not tried",
+            f"`{one}` is declared, and none of its endpoints are known here: nothing could be tried",
             grounds.topology.file,
-            "run this where its servers are known",
+            f"set {grounds.topology.prefix(one)}MYSQL_URL and the others, or run this where they are known",
         )
-        for one in others
-        if one not in grounds.versions
+        for one in grounds.absent
     ]
-    if not others:
-        unseen = [undecided(f"`{version}` is the only version", grounds.topology.file, "declare the others")]
-    return result(version, check, [*parts, Judged(0, tuple(unseen))])
+    if len(grounds.topology.versions) == 1:
+        unknown.append(
+            undecided(
+                f"`{version}` is the only version", grounds.topology.file, "there is nothing to be kept apart from"
+            )
+        )
+    return result(version, check, [*parts, Judged(0, tuple(unknown))])

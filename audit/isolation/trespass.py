@@ -1,7 +1,7 @@
 """What one version's principal can do with another's topics, groups and transactions, on the Kafka that they share."""
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from typing import Any
 
@@ -21,6 +21,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
     NewTopic,
     ResourcePatternType,
     ResourceType,
+    TopicDescription,
 )
 
 from audit.isolation.kafka import ABSENT, PROBE, SECONDS, SILENT, consumer_of, translated
@@ -58,16 +59,18 @@ def trespass(
     """What ``principal``, whose credentials ``url`` has, can do with what is ``victim``'s: each deed, and the answer.
 
     Nothing is harmed should the broker allow it: what is written stands in transactions that are aborted, a group or
-    transactional id is made up, no offset is committed, what is created is only asked about, and what is deleted is
-    not there.
+    transactional id is made up, no offset is committed, what is created is only asked about, and a rule that is
+    taken away is not there.
     """
     kafka = KafkaUrl.parse(url)
     tried = tuple(dict.fromkeys([*topics, f"{victim}.{PROBE}"]))
     admin = AdminClient(kafka.config(), logger=SILENT)
     yield "list topics", _listed(admin, victim)
     yield "list groups", _groups_listed(admin, victim)
-    asked = admin.describe_topics(TopicCollection(list(tried)), request_timeout=SECONDS)
-    described = {name: _outcome(future) for name, future in asked.items()}
+    asked = admin.describe_topics(
+        TopicCollection(list(tried)), request_timeout=SECONDS, include_authorized_operations=True
+    )
+    described = {name: _outcome(future, _rights) for name, future in asked.items()}
     yield "describe topics", _worst(described.items())
     for group, future in admin.describe_consumer_groups(list(dict.fromkeys([*groups, f"{victim}.{PROBE}"]))).items():
         yield f"describe the group `{group}`", _outcome(future)
@@ -79,8 +82,6 @@ def trespass(
     probe = NewTopic(f"{victim}.{PROBE}", 1, 1)
     created = admin.create_topics([probe], validate_only=True, request_timeout=SECONDS)
     yield "create topics", _worst((name, _outcome(future)) for name, future in created.items())
-    deleted = admin.delete_topics([probe.topic], request_timeout=SECONDS)
-    yield "delete topics", _worst((name, _outcome(future)) for name, future in deleted.items())
     altered = admin.delete_acls([_no_rule(victim)], request_timeout=SECONDS)
     yield "change the rules", _worst(("rules", _outcome(future)) for future in altered.values())
 
@@ -120,14 +121,18 @@ def _named(names: Sequence[str]) -> Answer:
     return Answer("inside", f"{len(names)} of them, such as `{min(names)}`") if names else Answer("refused")
 
 
-def _outcome(future: "Future[Any]") -> Answer:
+def _outcome(future: "Future[Any]", told: Callable[[Any], str] = lambda _: "") -> Answer:
+    """``told``: words for what was answered."""
     try:
-        future.result(SECONDS)
+        return Answer("inside", told(future.result(SECONDS)))
     except KafkaException as error:
         return _said(error.args[0])
     except TimeoutError:
         return Answer("unknown", "Kafka does not answer in time")
-    return INSIDE
+
+
+def _rights(topic: TopicDescription) -> str:
+    return ", ".join(sorted(right.name for right in topic.authorized_operations or ()))
 
 
 def _said(error: KafkaError) -> Answer:
@@ -137,13 +142,20 @@ def _said(error: KafkaError) -> Answer:
     return Answer("inside" if error.code() in ABSENT else "unknown", error.str())
 
 
+def _done(error: KafkaError) -> Answer:
+    """As `_said`, of something that cannot be done with a topic that is not there, whoever tries."""
+    return Answer("refused", error.str()) if error.code() in ABSENT else _said(error)
+
+
 def _worst(answers: Iterable[tuple[str, Answer]]) -> Answer:
     """One answer for all: what could be done somewhere, else what is not known, else a refusal."""
     by_met: dict[str, list[tuple[str, Answer]]] = {}
     for name, answer in answers:
         by_met.setdefault(answer.met, []).append((name, answer))
     if inside := by_met.get("inside"):
-        return _named([name for name, _ in inside])
+        rights = sorted({answer.said for _, answer in inside} - {""})
+        listed = _named([name for name, _ in inside])
+        return Answer("inside", listed.said + (f" ({rights[-1]})" if rights else ""))
     if unknown := by_met.get("unknown"):
         name, answer = unknown[0]
         return Answer("unknown", f"`{name}`: {answer.said}")
@@ -162,7 +174,7 @@ def _reads(url: str, principal: str, topics: Sequence[str]) -> Answer:
                 continue
             error = message.error()
             may = error is None or error.code() == KafkaError._PARTITION_EOF
-            answer = INSIDE if may or error is None else _said(error)
+            answer = INSIDE if may or error is None else _done(error)
             if answer.met != "unknown":
                 answers[message.topic() or ""] = answer
     silent = Answer("unknown", "neither a record nor a refusal came in time")
@@ -171,36 +183,45 @@ def _reads(url: str, principal: str, topics: Sequence[str]) -> Answer:
 
 def _writes(kafka: KafkaUrl, principal: str, topics: Iterable[str]) -> Answer:
     """One record to each, in transactions of one's own that are aborted: no reader of committed records sees it."""
-    producer = Producer(
-        kafka.config(transactional_id=f"{principal}.{PROBE}", message_timeout_ms=int(SECONDS * 1000), **_AT_ONCE),
-        logger=SILENT,
-    )
     answers: dict[str, Answer] = {}
+    producer: Producer | None = None
     try:
-        producer.init_transactions(SECONDS)
         for topic in topics:
+            if producer is None:
+                producer = Producer(
+                    kafka.config(
+                        transactional_id=f"{principal}.{PROBE}", message_timeout_ms=int(SECONDS * 1000), **_AT_ONCE
+                    ),
+                    logger=SILENT,
+                )
+                producer.init_transactions(SECONDS)
+            producer.begin_transaction()
             answers[topic] = _writes_one(producer, topic)
+            try:
+                producer.abort_transaction(SECONDS)
+            except KafkaException:  # of a transaction that was refused its only partition the broker knows nothing
+                producer = None
     except KafkaException as error:
         return Answer("unknown", error.args[0].str())
-    finally:
-        producer.purge()
     return _worst(answers.items())
 
 
 def _writes_one(producer: Producer, topic: str) -> Answer:
-    told: list[Answer] = []
+    told: list[KafkaError | None] = []
 
     def delivered(error: KafkaError | None, _: object) -> None:
-        told.append(INSIDE if error is None else _said(error))
+        told.append(error)
 
-    producer.begin_transaction()
     try:
         producer.produce(topic, b"probe", b"probe", on_delivery=delivered)
         producer.flush(SECONDS)
+        if told and told[0] is not None and told[0].code() == KafkaError._PURGE_QUEUE:
+            producer.begin_transaction()  # which cannot be: of one that failed it is told why
     except KafkaException as error:
-        told.append(_said(error.args[0]))
-    producer.abort_transaction(SECONDS)
-    return told[0] if told else Answer("unknown", "the broker did not say in time")
+        return _done(error.args[0])
+    if not told:
+        return Answer("unknown", "the broker did not say in time")
+    return INSIDE if told[0] is None else _done(told[0])
 
 
 def _joins(admin: AdminClient, group: str, topic: str) -> Answer:

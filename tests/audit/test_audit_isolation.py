@@ -241,7 +241,7 @@ def test_against_a_version_that_is_not_known_here_nothing_is_decided() -> None:
     two = topology(TOPICS.replace("{database: d}", "{database: d}, dao: {database: e}", 1))
     found = of_container(Grounds(two, []), "future")
     assert found.verdict == "undecided"
-    assert [one.what.partition(":")[0] for one in found.findings] == ["`dao` is declared and not configured here"]
+    assert [one.what.partition(":")[0] for one in found.findings] == ["`dao` is declared, and none of its endpoints are known here"]
 
 
 def test_findings_beyond_a_hundred_are_counted() -> None:

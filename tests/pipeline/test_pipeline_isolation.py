@@ -4,6 +4,7 @@ import json
 import os
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from streams.topics import topic_specs
 from tailrace.cli import cli
 from tailrace.example.database import connect, run_script
 from tailrace.pipeline import Pipeline
+from tailrace.places import home
 
 
 @pytest.fixture(scope="module")
@@ -94,6 +96,16 @@ def _group(kafka: KafkaUrl, name: str) -> Iterator[None]:
         consumer.close()
 
 
+def test_a_version_of_which_nothing_is_known_leaves_all_undecided(stage: Scene, tmp_path: Path) -> None:
+    declared = TOPICS.replace("  dao:", "  fourth: {database: jobfirst_fourth}\n  dao:")
+    found = _told(stage, tmp_path, 4, "--check", "container", declared=declared)
+    by_version = {one["version"]: one for one in found["results"]}
+    assert {one["verdict"] for one in found["results"]} == {"undecided"}
+    assert by_version["fourth"]["looked_at"] == 0
+    assert by_version["future"]["looked_at"] > 0
+    assert [one["what"].split(",")[0] for one in by_version["future"]["findings"]] == ["`fourth` is declared"]
+
+
 def test_versions_and_checks_can_be_chosen(stage: Scene, tmp_path: Path) -> None:
     found = _told(stage, tmp_path, 0, "-V", "dao", "--check", "container", "--check", "network")
     assert [(one["version"], one["check"]) for one in found["results"]] == [("dao", "network"), ("dao", "container")]
@@ -101,6 +113,9 @@ def test_versions_and_checks_can_be_chosen(stage: Scene, tmp_path: Path) -> None
 
 def test_a_row_goes_through_the_line_and_nowhere_else(stage: Scene, tmp_path: Path) -> None:
     with _line(stage, "future", tmp_path):
+        seen = replace(stage, home=home()).grounds()
+        assert {worker.name.partition(".")[0] for worker in seen.workers if worker.environ} >= {"deliver-redis"}
+        assert stage.look("container", seen)["dao"].findings == []  # none of future's processes has anything of dao
         canaries = Canaries(stage.topology, stage.grounds().places, timeout=60, tell=print)
         try:
             canaries.plant()
@@ -158,18 +173,18 @@ def _line(stage: Scene, version: str, folder: Path) -> Iterator[Line]:
         pipeline.stop()
 
 
-def _topics(folder: Path) -> Path:
+def _topics(folder: Path, declared: str = TOPICS) -> Path:
     path = folder / "topics.yaml"
-    path.write_text(TOPICS)
+    path.write_text(declared)
     return path
 
 
-def _told(stage: Scene, folder: Path, code: int, *words: str, **more: str) -> Any:
+def _told(stage: Scene, folder: Path, code: int, *words: str, declared: str = TOPICS, **more: str) -> Any:
     """What the command prints, where it ends with that code."""
     compose = folder / "compose.yml"
     compose.write_text(COMPOSE)
     environ = {**os.environ, "TAILRACE_STACK": str(stage.servers.folder), "TAILRACE_HOME": str(stage.home), **more}
-    arguments = ["isolate", "--json", "--topics", str(_topics(folder)), "--compose", str(compose), *words]
+    arguments = ["isolate", "--json", "--topics", str(_topics(folder, declared)), "--compose", str(compose), *words]
     result = CliRunner().invoke(cli, arguments, env=environ)
     assert result.exit_code == code, (result.output, result.exception)
     return json.loads(result.stdout)

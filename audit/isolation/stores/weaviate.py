@@ -72,7 +72,7 @@ def _client(url: str) -> Iterator["_Ask"]:
     try:
         with client(url, bearer=True, port=_PORT) as http:
             yield _Ask(http)
-    except httpx.HTTPError as error:
+    except (httpx.HTTPError, msgspec.MsgspecError) as error:
         raise Transient(f"Weaviate: {error or type(error).__name__}") from error
 
 
