@@ -108,7 +108,9 @@ def measured(arguments: argparse.Namespace, folder: Path, endpoints: dict[str, s
             "receipts_verify": sum(opened(written(receipt)) == receipt for receipt in receipts),
             "receipt_kb": round(sum(len(written(receipt)) for receipt in receipts) / len(receipts) / 1024, 1),
         }
+        say(f"the first stage: {told}")
         told["second_stage"] = second(job, topology, endpoints, receipts)
+        say(f"the second stage: {told['second_stage']}")
         told["changes_a_second"] = round(traffic.stats().rate, 1)
         traffic.pause()
         settle(topology, endpoints)
@@ -191,57 +193,63 @@ def write(url: str, people: Sequence[int]) -> None:
 
 
 def rows_for(user: int) -> list[tuple[str, list[tuple[object, ...]]]]:
+    """Their ids lie beyond those that the traffic comes by."""
     life = f"kept bees at the {user}th milestone for years and wrote a diary of the weather there"
+
+    def ids(number: int) -> list[int]:
+        return [20 * user + one for one in range(number)]
+
     return [
         (
             "INSERT INTO users (id, user_id, username, email, phone, password_hash) VALUES (%s, %s, %s, %s, %s, 'x')",
             [(user, f"p{user}", f"rowan{user}", f"rowan.{user}@example.org", f"+86 138 {user:08}")],
         ),
         (
-            "INSERT INTO user_profiles (user_id, real_name, bio, industry, avatar) VALUES (%s, %s, %s, 'bees', %s)",
-            [(user, f"Rowan Meadowsweet {user}", life, bytes(range(100)) + str(user).encode())],
+            "INSERT INTO user_profiles (id, user_id, real_name, bio, avatar) VALUES (%s, %s, %s, %s, %s)",
+            [(id_, user, f"Rowan Meadowsweet {user}", life, bytes(99) + str(user).encode()) for id_ in ids(1)],
         ),
         (
             "INSERT INTO resumes (id, user_id, title, content) VALUES (%s, %s, 'Beekeeper', %s)",
-            [(2 * user + number, user, f"{number}: {life}") for number in range(2)],
+            [(id_, user, f"{id_}: {life}") for id_ in ids(2)],
         ),
         (
             "INSERT INTO resume_skills (resume_id, skill_id, user_id, skill_name, proficiency_level)"
             " VALUES (%s, %s, %s, 'bees', 'expert')",
-            [(2 * user, number, user) for number in range(3)],
+            [(20 * user, number, user) for number in range(3)],
         ),
         (
-            "INSERT INTO user_behaviors (user_id, session_id, action_type, user_agent, occurred_at)"
-            " VALUES (%s, %s, 'view', %s, NOW())",
-            [(user, f"s-{user}-{number}", f"a browser of the person {user} on a telephone") for number in range(10)],
+            "INSERT INTO user_behaviors (id, user_id, session_id, action_type, user_agent, occurred_at)"
+            " VALUES (%s, %s, %s, 'view', %s, NOW())",
+            [(id_, user, f"s-{id_}", f"a browser of the person {user} on a telephone") for id_ in ids(10)],
         ),
         (
-            "INSERT INTO ai_conversations (user_id, session_id, user_input, ai_response, model_name)"
-            " VALUES (%s, %s, %s, %s, 'rules')",
-            [(user, f"s-{user}", f"what of {life}, {number}?", f"of {life}: {number}") for number in range(3)],
+            "INSERT INTO ai_conversations (id, user_id, session_id, user_input, ai_response, model_name)"
+            " VALUES (%s, %s, %s, %s, %s, 'rules')",
+            [(id_, user, f"s-{id_}", f"what of {life}, {id_}?", f"of {life}: {id_}") for id_ in ids(3)],
         ),
         (
-            "INSERT INTO ai_messages (conversation_id, user_id, message_type, content) VALUES (1, %s, 'user', %s)",
-            [(user, f"{number}th message of somebody who {life}") for number in range(4)],
+            "INSERT INTO ai_messages (id, conversation_id, user_id, message_type, content)"
+            " VALUES (%s, 1, %s, 'user', %s)",
+            [(id_, user, f"{id_}: a message of somebody who {life}") for id_ in ids(4)],
         ),
         (
-            "INSERT INTO ai_analysis_results (user_id, analysis_type, target_type, input_content, analysis_result)"
-            " VALUES (%s, 'resume', 'user', %s, %s)",
-            [(user, f"an analysis of one who {life}", json.dumps({"summary": f"they {life}"}))],
+            "INSERT INTO ai_analysis_results (id, user_id, analysis_type, target_type, input_content, analysis_result)"
+            " VALUES (%s, %s, 'resume', 'user', %s, %s)",
+            [(id_, user, f"an analysis of one who {life}", json.dumps({"summary": f"they {life}"})) for id_ in ids(1)],
         ),
         (
-            "INSERT INTO financial_records (user_id, transaction_type, amount, description, transaction_date)"
-            " VALUES (%s, 'income', 10, %s, '2026-01-01')",
-            [(user, f"honey sold by the person {user} at the market")],
+            "INSERT INTO financial_records (id, user_id, transaction_type, amount, description, transaction_date)"
+            " VALUES (%s, %s, 'income', 10, %s, '2026-01-01')",
+            [(id_, user, f"honey sold by the person {user} at the market") for id_ in ids(1)],
         ),
         (
-            "INSERT INTO dao_points (user_id, change_type, amount, balance) VALUES (%s, 'earned', 10, %s)",
-            [(user, number) for number in range(2)],
+            "INSERT INTO dao_points (id, user_id, change_type, amount, balance) VALUES (%s, %s, 'earned', 10, 10)",
+            [(id_, user) for id_ in ids(2)],
         ),
         (
-            "INSERT INTO dao_votes (proposal_id, user_id, choice, weight, reason, cast_at)"
-            " VALUES (1, %s, 'for', 1, %s, NOW())",
-            [(user, f"for the bees of the person {user}, who have no vote")],
+            "INSERT INTO dao_votes (id, proposal_id, user_id, choice, weight, reason, cast_at)"
+            " VALUES (%s, 1, %s, 'for', 1, %s, NOW())",
+            [(id_, user, f"for the bees of the person {user}, who have no vote") for id_ in ids(1)],
         ),
     ]
 

@@ -152,58 +152,47 @@ class Looking:
         self.tell(f"looking through {sink}")
         kind = SPECS[sink].endpoint
         find = finder(sink)
-        seen = []
-        if find is not None:
 
-            async def values() -> Seen:
-                found = await find(self.endpoints[kind], self.subjects.needles)
-                return self._seen(found, found.hits)
+        async def values() -> Seen:
+            if find is None:
+                raise Misconfigured("nothing looks through this kind of store")
+            found = await find(self.endpoints[kind], self.subjects.needles)
+            return self._seen(found, found.hits)
 
-            seen.append(await self._guarded(sink, "values", values))
-        seen.append(await self._guarded(sink, "rows", lambda: self._rows(sink, also=find is None)))
+        seen = [
+            await self._guarded(sink, "values", values),
+            await self._guarded(sink, "rows", lambda: self._rows(sink)),
+        ]
         for one in seen:
             one.place = sink
             if reason := self.behind.get(sink):
                 one.undecided, one.note = True, reason
         return seen
 
-    async def _rows(self, sink: str, *, also: bool) -> Seen:
-        """``also`` by values, where nothing else looks at them."""
+    async def _rows(self, sink: str) -> Seen:
         book = SchemaBook(KafkaUrl.parse(self.endpoints["kafka"]), self.version)
         await asyncio.to_thread(book.refresh)
         schemas = book.latest()
         store = SPECS[sink].build(self.endpoints[SPECS[sink].endpoint])
-        found = Found(sink, self.subjects.needles)
-        whose: list[tuple[Subject, Trace]] = []
-        items = 0
+        seen = Seen(sink, "rows")
         try:
             for target in self.topology.every_target(self.version):
                 if target.sink == sink and target.table in schemas:
-                    items += await self._target(store, target, schemas[target.table], whose, found if also else None)
+                    await self._target(store, target, schemas[target.table], seen)
         finally:
             await store.close()
-        seen = self._seen(found.end(), found.hits)
-        seen.looked_for, seen.items = "rows", items
-        for subject, trace in whose:
-            seen.traces.setdefault(subject.who, []).append(trace)
         return seen
 
-    async def _target(
-        self, store: Sink, target: Target, schema: TableSchema, whose: list[tuple[Subject, Trace]], found: Found | None
-    ) -> int:
+    async def _target(self, store: Sink, target: Target, schema: TableSchema, seen: Seen) -> None:
         await store.open([(target, schema)])
         names = self.topology.tables[target.source].key
-        items = 0
         async for row in store.rows(target, schema):
-            items += 1
+            seen.items += 1
             key = row_key(key_json(schema, row.row), names)
-            where = f"{target.name} {key.decode('utf-8', 'replace')}"
-            if found is not None:
-                found.look(where, msgspec.json.encode(row.row))
             subject = self.subjects.of_row(target.source, key, row.row)
             if subject is not None:
-                whose.append((subject, Trace(self.subjects.needles.hides(where), topics.ROW)))
-        return items
+                where = self.subjects.needles.hides(f"{target.name} {key.decode('utf-8', 'replace')}")
+                seen.traces.setdefault(subject.who, []).append(Trace(where, topics.ROW))
 
     async def _topics(self) -> list[Seen]:
         kafka = KafkaUrl.parse(self.endpoints["kafka"])

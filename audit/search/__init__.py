@@ -1,6 +1,7 @@
 """Looking for bytes in whatever holds data of a version: one file a kind of store. Nothing here changes anything."""
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 from importlib import import_module
 from typing import cast
 
@@ -18,10 +19,14 @@ _FINDERS = {
     "credit": "mysql",
     "sqlite": "files",
 }
-"""By sink; what is declared for the others is looked through row by row."""
+_WALKED = ("mongodb", "elasticsearch", "neo4j", "weaviate")
 
 
 def finder(sink: str) -> Finder | None:
-    """What looks through a sink's store; its driver is loaded only where it is used."""
+    """What looks through a sink's store, if anything does; its driver is loaded only where it is used."""
+    if sink in _WALKED:
+        from audit.search import walked  # noqa: PLC0415
+
+        return partial(walked.find, sink)
     name = _FINDERS.get(sink)
     return None if name is None else cast(Finder, import_module(f"audit.search.{name}").find)

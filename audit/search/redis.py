@@ -1,6 +1,6 @@
 """Redis: every key of the database that the URL names, whatever it holds."""
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator
 from typing import Any
 
 from redis import exceptions
@@ -10,6 +10,7 @@ from redis.backoff import NoBackoff
 
 from audit.search.found import Found
 from audit.search.needles import Needles
+from audit.search.walked import flat
 from changes.errors import Misconfigured
 from sinks.redis.errors import classify
 
@@ -36,7 +37,7 @@ async def find(url: str, needles: Needles) -> Found:
             for key, value in zip(keys, await pipeline.execute(raise_on_error=False), strict=True):
                 other = isinstance(value, exceptions.ResponseError)  # it became of another kind meanwhile
                 held = await client.dump(key) if other else value
-                found.look(key.decode("utf-8", "backslashreplace"), *_bytes(held))
+                found.look(key.decode("utf-8", "backslashreplace"), *flat(held))
     except (exceptions.RedisError, OSError) as error:
         raise classify(error) from error
     finally:
@@ -63,14 +64,3 @@ def _ask(pipeline: Any, key: bytes, kind: bytes) -> None:
         pipeline.xrange(key)
     else:
         pipeline.dump(key)
-
-
-def _bytes(value: Any) -> Iterable[bytes]:
-    if isinstance(value, bytes):
-        yield value
-    elif isinstance(value, dict):
-        for name, held in value.items():
-            yield from (*_bytes(name), *_bytes(held))
-    elif isinstance(value, list | tuple | set):
-        for held in value:
-            yield from _bytes(held)

@@ -5,8 +5,11 @@ from pathlib import Path
 import pytest
 
 from audit.search import files, finder
+from audit.search.found import Found
 from audit.search.needles import Needles
+from audit.search.walked import Shown
 from changes.errors import Misconfigured
+from sinks.registry import SPECS
 
 VALUE = b"wei.zhang4823@example.com"
 
@@ -35,10 +38,17 @@ async def test_a_file_in_place_of_the_folder_is_told(tmp_path: Path) -> None:
         await files.find(str(path), Needles.plain([VALUE]))
 
 
-@pytest.mark.parametrize("sink", ["redis", "postgres", "sqlite", "ai_identity", "dao", "credit"])
-def test_a_store_that_is_looked_through_whole_has_a_finder(sink: str) -> None:
+@pytest.mark.parametrize("sink", SPECS)
+def test_every_sink_s_store_is_looked_through(sink: str) -> None:
     assert finder(sink) is not None
 
 
-def test_the_others_are_looked_through_by_their_rows() -> None:
-    assert finder("mongodb") is None
+def test_what_a_walk_shows_is_looked_through_with_all_that_is_in_it() -> None:
+    found = Found("x", Needles.plain([VALUE]))
+    shown = Shown(found)
+    shown.see("map", {"a": [1, None, {"b": (VALUE.decode(),)}]})
+    shown.see("names", {VALUE: 2.5})
+    shown.see("another", "wei", {"zhang": "4823@example.com"})
+    shown.leave("collection `c`: not allowed")
+    assert {where for where, _ in found.end().hits} == {"map", "names"}
+    assert (found.items, found.unread) == (3, ["collection `c`: not allowed"])

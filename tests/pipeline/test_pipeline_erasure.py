@@ -25,6 +25,7 @@ from sinks.sql.sqlite.files import path_of
 from streams.deliver.letters import letters_of
 from streams.kafka import TopicSpec, compacted, ensure_topics, read_topic
 from tailrace.cli import cli
+from tailrace.endpoints import STORES
 from tailrace.erasures import folder
 from tailrace.stack.endpoints import variable
 
@@ -41,7 +42,7 @@ def bio(user: int) -> str:
 
 
 def add(busy: Busy, user: int) -> None:
-    """A person, with rows in several tables; the traffic writes to none of them."""
+    """A person, with rows in several tables, of ids that the traffic does not come by."""
     busy.mysql(
         "INSERT INTO users (id, user_id, username, email, phone, password_hash) VALUES (%s, %s, %s, %s, %s, 'x')",
         user,
@@ -51,20 +52,25 @@ def add(busy: Busy, user: int) -> None:
         f"+86138{user:08}",
     )
     busy.mysql(
-        "INSERT INTO user_profiles (user_id, real_name, bio, avatar) VALUES (%s, %s, %s, %s)",
+        "INSERT INTO user_profiles (id, user_id, real_name, bio, avatar) VALUES (%s, %s, %s, %s, %s)",
+        user,
         user,
         f"Rowan Meadowsweet {user}",
         bio(user),
         bytes(range(100)) + str(user).encode(),
     )
-    busy.mysql("INSERT INTO resumes (user_id, title, content) VALUES (%s, 'Beekeeper', %s)", user, bio(user))
     busy.mysql(
-        "INSERT INTO dao_points (user_id, change_type, amount, balance) VALUES (%s, 'earned', 10, 10)",
+        "INSERT INTO resumes (id, user_id, title, content) VALUES (%s, %s, 'Beekeeper', %s)", user, user, bio(user)
+    )
+    busy.mysql(
+        "INSERT INTO dao_points (id, user_id, change_type, amount, balance) VALUES (%s, %s, 'earned', 10, 10)",
+        user,
         user,
     )
     busy.mysql(
-        "INSERT INTO dao_votes (proposal_id, user_id, choice, weight, reason, cast_at)"
-        " VALUES (1, %s, 'for', 1, %s, NOW())",
+        "INSERT INTO dao_votes (id, proposal_id, user_id, choice, weight, reason, cast_at)"
+        " VALUES (%s, 1, %s, 'for', 1, %s, NOW())",
+        user,
         user,
         f"for the bees of {user}, who have no vote of their own",
     )
@@ -83,7 +89,8 @@ def busy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Busy]:
 
 def environ(busy: Busy, **more: str) -> dict[str, str]:
     own = {variable(busy.line.version, kind): url for kind, url in busy.line.endpoints.items()}
-    return os.environ | own | {"PYTHONPATH": str(REPOSITORY)} | more
+    stores = ",".join(busy.line.topology.sinks)
+    return os.environ | own | {"PYTHONPATH": str(REPOSITORY), STORES: stores} | more
 
 
 def run(busy: Busy, *words: str, **more: str) -> Result:
@@ -191,7 +198,7 @@ def planted(busy: Busy, user: int) -> None:
     busy.postgres("INSERT INTO public.copies VALUES ($1)", f"see: {bio(user)}")
     busy.sqlite(str(FIRST + 5), "CREATE TABLE IF NOT EXISTS copies (note TEXT)")
     busy.sqlite(str(FIRST + 5), "INSERT INTO copies VALUES (?)", email(user))
-    busy.mysql("UPDATE companies SET contact_email = %s ORDER BY id LIMIT 1", email(user))
+    busy.mysql("INSERT INTO companies (id, name, contact_email) VALUES (%s, 'Rowan', %s)", user, email(user))
     produce(busy, "copies", email(user))
 
 
@@ -221,8 +228,12 @@ def test_a_planted_copy_is_found_in_every_kind_of_store(busy: Busy) -> None:
     busy.sqlite(str(FIRST + 5), "DROP TABLE copies")
     busy.sqlite(str(FIRST + 5), "VACUUM")
     busy.sqlite(str(FIRST + 5), "PRAGMA wal_checkpoint(TRUNCATE)")
-    busy.mysql("UPDATE companies SET contact_email = NULL ORDER BY id LIMIT 1")
+    busy.mysql("UPDATE companies SET contact_email = NULL WHERE id = %s", user)
     produce(busy, "copies", "nothing of the sort")
+    busy.settle()
+    (before,) = traces(verify(busy, receipt, code=3)).items()
+    assert before[0] == "future.jobfirst_future.companies"  # the update's record has the row before it too
+    busy.mysql("UPDATE companies SET name = 'Meadowsweet' WHERE id = %s", user)
     busy.settle()
     assert traces(verify(busy, receipt)) == {}
     letter(busy, 7, f"about {email(user)}")

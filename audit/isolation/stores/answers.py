@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Protocol
 
 Met = Literal["inside", "barred", "refused", "unknown"]
 
@@ -35,6 +35,16 @@ class Found:
     looked_at: int = 0
     hits: tuple[Hit, ...] = ()
     unread: tuple[str, ...] = ()
+
+
+class Seeing(Protocol):
+    """Whoever is shown all that a store holds."""
+
+    def see(self, where: str, *seen: object) -> None:
+        """One row, document, key or record, as its parts: texts, bytes, or containers of these."""
+
+    def leave(self, what: str) -> None:
+        """Something cannot be read: what, and why."""
 
 
 class Search:

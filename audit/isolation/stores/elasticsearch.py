@@ -7,7 +7,7 @@ from urllib.parse import parse_qs
 import httpx
 import msgspec
 
-from audit.isolation.stores.answers import Answer, Found, Search
+from audit.isolation.stores.answers import Answer, Found, Search, Seeing
 from audit.isolation.stores.http import client, refused
 from changes.errors import Transient
 from sinks.elasticsearch.errors import cause_of, classify
@@ -49,8 +49,13 @@ def remove(url: str) -> None:
 
 
 def search(url: str, tokens: Sequence[str]) -> Found:
-    """All documents; tombstones and what aliases hide are among them."""
     seen = Search(tokens)
+    walk(url, seen)
+    return seen.found()
+
+
+def walk(url: str, seen: Seeing) -> None:
+    """Show all documents; tombstones and what aliases hide are among them. Raises `Transient` or `Misconfigured`."""
     with _client(url) as ask:
         ask("POST", "/_refresh")
         page = msgspec.json.decode(ask("POST", f"/_all/_search?scroll=1m&size={_PAGE}", {"sort": ["_doc"]}), type=_Page)
@@ -61,7 +66,6 @@ def search(url: str, tokens: Sequence[str]) -> Found:
                 ask("POST", "/_search/scroll", {"scroll": "1m", "scroll_id": page.scroll}), type=_Page
             )
         ask("DELETE", "/_search/scroll", {"scroll_id": page.scroll}, allow=404)
-    return seen.found()
 
 
 @contextmanager

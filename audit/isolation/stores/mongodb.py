@@ -8,7 +8,7 @@ from bson.raw_bson import RawBSONDocument
 from pymongo import MongoClient
 from pymongo.errors import ConfigurationError, OperationFailure, PyMongoError
 
-from audit.isolation.stores.answers import INSIDE, Answer, Found, Search
+from audit.isolation.stores.answers import INSIDE, Answer, Found, Search, Seeing
 from changes.errors import Misconfigured
 from sinks.mongodb.errors import classify
 
@@ -46,6 +46,12 @@ def remove(url: str) -> None:
 
 def search(url: str, tokens: Sequence[str]) -> Found:
     seen = Search(tokens)
+    walk(url, seen)
+    return seen.found()
+
+
+def walk(url: str, seen: Seeing) -> None:
+    """Show all documents of every collection. Raises `Transient` or `Misconfigured`."""
     with _translated(url) as client:
         own = client.get_default_database().name
         names = {own}
@@ -63,7 +69,6 @@ def search(url: str, tokens: Sequence[str]) -> Found:
                     if error.code != _NOT_ALLOWED:
                         raise
                     seen.leave(f"{where}: {error}")
-    return seen.found()
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 from neo4j import Driver, GraphDatabase, Session
 from neo4j.exceptions import AuthError, DriverError, Neo4jError
 
-from audit.isolation.stores.answers import INSIDE, Answer, Found, Search
+from audit.isolation.stores.answers import INSIDE, Answer, Found, Search, Seeing
 from changes.errors import Misconfigured
 from sinks.neo4j.errors import classify
 
@@ -42,12 +42,17 @@ def remove(url: str) -> None:
 
 def search(url: str, tokens: Sequence[str]) -> Found:
     seen = Search(tokens)
+    walk(url, seen)
+    return seen.found()
+
+
+def walk(url: str, seen: Seeing) -> None:
+    """Show all nodes and relationships. Raises `Transient` or `Misconfigured`."""
     with _translated(url) as session:
         for labels, properties in session.run("MATCH (n) RETURN labels(n), properties(n)"):
             seen.see(f"node `{':'.join(labels)}`", properties)
         for kind, properties in session.run("MATCH ()-[r]->() RETURN type(r), properties(r)"):
             seen.see(f"relationship `{kind}`", properties)
-    return seen.found()
 
 
 @contextmanager

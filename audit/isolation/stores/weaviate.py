@@ -6,7 +6,7 @@ from contextlib import contextmanager
 import httpx
 import msgspec
 
-from audit.isolation.stores.answers import Answer, Found, Search
+from audit.isolation.stores.answers import Answer, Found, Search, Seeing
 from audit.isolation.stores.http import client, refused
 from changes.errors import Transient
 from sinks.weaviate.errors import classify_http
@@ -52,6 +52,12 @@ def remove(url: str) -> None:
 
 def search(url: str, tokens: Sequence[str]) -> Found:
     seen = Search(tokens)
+    walk(url, seen)
+    return seen.found()
+
+
+def walk(url: str, seen: Seeing) -> None:
+    """Show all objects of every class. Raises `Transient` or `Misconfigured`."""
     with _client(url) as ask:
         for one in msgspec.json.decode(ask("GET", "/v1/schema"), type=_Schema).classes or []:
             after = _BEFORE_ALL
@@ -59,7 +65,6 @@ def search(url: str, tokens: Sequence[str]) -> Found:
                 for found in objects:
                     seen.see(f"class `{one.name}`", found.id, bytes(found.properties))
                 after = objects[-1].id
-    return seen.found()
 
 
 def _page(ask: "_Ask", name: str, after: str) -> list[_Object]:

@@ -1,0 +1,71 @@
+"""What is planted in a store of any kind is found, by hashes alone, and not once it is taken away."""
+
+from collections.abc import Iterator
+
+import pytest
+from conftest import Running
+
+from audit.isolation.places import place
+from audit.isolation.stores import Store, store_of
+from audit.search import finder
+from audit.search.needles import Needles, needle
+from changes.errors import Transient
+from tailrace.stack.beside import Beside
+
+CORE = ("dao", "postgres", "redis", "sqlite")
+BESIDE = ("mongodb", "elasticsearch", "neo4j", "weaviate")
+TOKENS = ["tailrace-canary-78-future-wei.zhang4823", "tailrace-canary-79-future-mei.wang5934"]
+NEEDLES = Needles(b"secret", [needle(b"secret", token.encode()) for token in TOKENS])
+
+
+@pytest.fixture(params=[*CORE, *BESIDE])
+def sink(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def url(request: pytest.FixtureRequest, sink: str, stack: Running) -> str:
+    if sink in CORE:
+        return stack.endpoints["future"]["mysql" if sink == "dao" else sink]
+    beside: Beside = request.getfixturevalue("beside")
+    return beside.url(sink)
+
+
+@pytest.fixture
+def store(sink: str, url: str) -> Iterator[Store]:
+    found = store_of(place("future", sink, "redis://h").family)
+    yield found
+    found.remove(url)
+
+
+async def test_a_planted_copy_is_found_until_it_is_taken_away(sink: str, url: str, store: Store) -> None:
+    find = finder(sink)
+    assert find is not None
+    before = await find(url, NEEDLES)
+    assert (before.hits, before.unread) == (set(), [])
+    store.plant(url, TOKENS[1])
+    found = await find(url, NEEDLES)
+    assert {index for _, index in found.hits} == {1}
+    assert found.items > before.items
+    store.remove(url)
+    if sink != "sqlite":  # its free pages may keep it
+        assert (await find(url, NEEDLES)).hits == set()
+
+
+@pytest.mark.parametrize(
+    ("kind", "nowhere"),
+    [
+        ("redis", "redis://:x@127.0.0.1:1/0"),
+        ("postgres", "postgresql://a:b@127.0.0.1:1/c"),
+        ("dao", "mysql://a:b@127.0.0.1:1/c"),
+        ("mongodb", "mongodb://127.0.0.1:1/c"),
+        ("elasticsearch", "http://127.0.0.1:1"),
+        ("neo4j", "bolt://a:b@127.0.0.1:1"),
+        ("weaviate", "http://127.0.0.1:1"),
+    ],
+)
+async def test_a_store_that_is_away_is_transient(kind: str, nowhere: str) -> None:
+    find = finder(kind)
+    assert find is not None
+    with pytest.raises(Transient):
+        await find(nowhere, NEEDLES)
