@@ -183,6 +183,7 @@ def table(found: Mapping[str, Any]) -> str:
         shown = "".join(f"{one['waiting_p50']:>12.0f} / {one['waiting_p99']:>7.0f}" for one in cells)
         lines.append(f"{version:12}{'waiting':10}{shown}")
     lines.append(f"killed in {found['victim']}: {len(found['killed'])} processes; restarts: {found['restarts']}")
+    lines.append(f"load average {found['load']}, {found['rate']:g} changes a second asked for in each")
     lines.append(f"at the end: {', '.join(f'{v} {verdict}' for v, verdict in found['verdicts'].items())}")
     return "\n".join(lines)
 
