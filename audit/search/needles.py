@@ -17,7 +17,7 @@ import numpy.typing as npt
 WINDOW = 8
 """The least length of what can be looked for: shorter texts stand in anything by chance."""
 LONGEST = 64
-_BITS = 20
+_BITS, _FIRST = 24, 20
 _DIGEST = 16
 _CHUNK = 1 << 20
 
@@ -49,7 +49,7 @@ def needle(secret: bytes, data: bytes, what: str = "", *, strict: bool = False, 
     if len(data) < WINDOW:
         raise ValueError(f"{len(data)} bytes are too few to look for")
     at = max(range(len(data) - WINDOW + 1), key=lambda start: (_telling(data[start : start + WINDOW]), -start))
-    (window,) = _hashes(np.frombuffer(data[at : at + WINDOW], "<u8"), _factor(secret))
+    (window,) = _hashes(np.frombuffer(data[at : at + WINDOW], "<u8"), _factors(secret))
     return Needle(int(window), at, len(data), digest(secret, data), what, strict, group)
 
 
@@ -58,12 +58,18 @@ def _telling(window: bytes) -> tuple[int, int]:
     return sum(byte in b"0123456789" for byte in window), len(set(window))
 
 
-def _factor(secret: bytes) -> np.uint64:
-    return np.uint64(int.from_bytes(hashlib.sha256(secret + b"window").digest()[:8], "little") | 1)
+def _factors(secret: bytes) -> npt.NDArray[np.uint64]:
+    """Three odd numbers that nobody else knows."""
+    return np.frombuffer(hashlib.sha256(secret + b"window").digest()[:24], "<u8") | np.uint64(1)
 
 
-def _hashes(words: npt.NDArray[np.uint64], factor: np.uint64) -> npt.NDArray[np.uint64]:
-    return (words * factor) >> np.uint64(64 - _BITS)
+def _hashes(words: npt.NDArray[np.uint64], factors: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
+    """`_BITS` bits of each word, mixed as MurmurHash3 ends, with factors of our own."""
+    mixed = words
+    for factor in factors:
+        mixed = mixed * factor
+        mixed ^= mixed >> np.uint64(29)
+    return mixed >> np.uint64(64 - _BITS)
 
 
 class Needles:
@@ -72,11 +78,12 @@ class Needles:
     def __init__(self, secret: bytes, needles: Sequence[Needle]) -> None:
         self.needles = needles
         self._secret = secret
-        self._factor = _factor(secret)
-        self._there = np.zeros(1 << _BITS, dtype=bool)
+        self._factors = _factors(secret)
+        self._windows = np.unique(np.array([one.window for one in needles], dtype=np.uint64))
+        self._there = np.zeros(1 << _FIRST, dtype=bool)
+        self._there[self._windows >> np.uint64(_BITS - _FIRST)] = True
         self._by_window: dict[int, list[int]] = {}
         for index, one in enumerate(needles):
-            self._there[one.window] = True
             self._by_window.setdefault(one.window, []).append(index)
 
     @classmethod
@@ -90,8 +97,9 @@ class Needles:
             return
         for shift in range(min(WINDOW, len(data) - WINDOW + 1)):
             words = np.frombuffer(data, "<u8", (len(data) - shift) // WINDOW, shift)
-            hashes = _hashes(words, self._factor)
-            for place in np.flatnonzero(self._there[hashes]):
+            hashes = _hashes(words, self._factors)
+            places = np.flatnonzero(self._there[hashes >> np.uint64(_BITS - _FIRST)])  # most are none, and soon told
+            for place in places[np.isin(hashes[places], self._windows)]:
                 start = int(place) * WINDOW + shift
                 for index in self._by_window[int(hashes[place])]:
                     one = self.needles[index]

@@ -1,5 +1,6 @@
 """What is planted in a store of any kind is found, by hashes alone, and not once it is taken away."""
 
+import asyncio
 from collections.abc import Iterator
 
 import pytest
@@ -8,6 +9,7 @@ from conftest import Running
 from audit.isolation.places import place
 from audit.isolation.stores import Store, store_of
 from audit.search import finder
+from audit.search.found import Found
 from audit.search.needles import Needles, needle
 from changes.errors import Transient
 from tailrace.stack.beside import Beside
@@ -38,18 +40,26 @@ def store(sink: str, url: str) -> Iterator[Store]:
     found.remove(url)
 
 
-async def test_a_planted_copy_is_found_until_it_is_taken_away(sink: str, url: str, store: Store) -> None:
+def looked(sink: str, url: str) -> Found:
     find = finder(sink)
     assert find is not None
-    before = await find(url, NEEDLES)
+
+    async def look() -> Found:
+        return await find(url, NEEDLES)
+
+    return asyncio.run(look())
+
+
+def test_a_planted_copy_is_found_until_it_is_removed(sink: str, url: str, store: Store) -> None:
+    before = looked(sink, url)
     assert (before.hits, before.unread) == (set(), [])
     store.plant(url, TOKENS[1])
-    found = await find(url, NEEDLES)
+    found = looked(sink, url)
     assert {index for _, index in found.hits} == {1}
     assert found.items > before.items
     store.remove(url)
     if sink != "sqlite":  # its free pages may keep it
-        assert (await find(url, NEEDLES)).hits == set()
+        assert looked(sink, url).hits == set()
 
 
 @pytest.mark.parametrize(
@@ -64,8 +74,6 @@ async def test_a_planted_copy_is_found_until_it_is_taken_away(sink: str, url: st
         ("weaviate", "http://127.0.0.1:1"),
     ],
 )
-async def test_a_store_that_is_away_is_transient(kind: str, nowhere: str) -> None:
-    find = finder(kind)
-    assert find is not None
+def test_a_store_that_is_away_is_transient(kind: str, nowhere: str) -> None:
     with pytest.raises(Transient):
-        await find(nowhere, NEEDLES)
+        looked(kind, nowhere)
