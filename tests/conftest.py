@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import settings
@@ -19,6 +19,9 @@ from tailrace.stack.host import Host
 from tailrace.stack.mariadb import MariaDB
 from tailrace.stack.postgres import discard_orphans
 from tailrace.stack.settings import Settings
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 MATRIX = pytest.StashKey[dict[tuple[str, str], Any]]()
 """What the fault matrix found, by fault and store."""
@@ -165,3 +168,16 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
         terminalreporter.write_line(
             f"{fault:10} {store:14} {one.seconds:8.1f} s {one.lost:5} {one.doubled:8} {one.stale:6}"
         )
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator["Browser"]:
+    """Chromium, for as long as a module lasts; skips where there is none."""
+    program = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if program is None:
+        pytest.skip("no Chromium here")
+    playwright = pytest.importorskip("playwright.sync_api")
+    with playwright.sync_playwright() as started_:
+        browser = started_.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        yield browser
+        browser.close()

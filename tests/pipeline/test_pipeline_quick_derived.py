@@ -151,7 +151,7 @@ def test_a_cached_analysis_is_looked_at(busy: Busy, memory: Path) -> None:
     busy.line.settle()
     with closing(busy.redis()) as client:
         was = msgspec.json.decode(client.get("company_analysis:900011") or b"{}")
-        client.set("company_analysis:900011", msgspec.json.encode(was | {"degraded": 0}))
+        client.set("company_analysis:900011", msgspec.json.encode(was | {"degraded": 0}), keepttl=True)
         client.delete("company_analysis:900012", stamp_key("company_analysis:900012"))
     audited = busy.audit("companies", depth="quick", memory=memory)
     assert differences(audited.report) == {("redis", 900_011): ("altered", ["degraded"])}
