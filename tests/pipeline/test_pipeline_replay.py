@@ -219,23 +219,25 @@ def test_stores_that_lost_everything_are_filled_by_their_lanes_at_a_rate(emptied
     emptied.assert_equal()
 
 
-def test_a_row_of_which_no_topic_knows_stays_and_an_audit_names_it(emptied: Emptied) -> None:
-    async def plant() -> None:
-        connection = await asyncpg.connect(emptied.line.endpoints["postgres"])
-        await connection.execute(
-            "INSERT INTO tailrace.permissions SELECT (jsonb_populate_record(s, '{\"id\": 987654321}')).*"
-            " FROM tailrace.permissions s LIMIT 1"
-        )
-        await connection.close()
+async def in_postgres(here: Emptied, statement: str) -> None:
+    connection = await asyncpg.connect(here.line.endpoints["postgres"])
+    await connection.execute(statement)
+    await connection.close()
 
-    asyncio.run(plant())
+
+def test_a_row_of_which_no_topic_knows_stays_and_an_audit_names_it(emptied: Emptied) -> None:
+    planted = (
+        "INSERT INTO tailrace.permissions SELECT (jsonb_populate_record(p, '{\"id\": 987654321}')).*"
+        " FROM tailrace.permissions p LIMIT 1"
+    )
+    asyncio.run(in_postgres(emptied, planted))
     (done,) = emptied.replay("--sink", "postgres", "--table", "permissions")
     assert done["topics"] == ["future.jobfirst_future.permissions"]
     report = emptied.line.check()
-    found = [
-        (one.sink, one.table, [each.class_ for each in one.differences]) for one in report.results if one.different
-    ]
-    assert found == [("postgres", "permissions", ["extra"])]
+    asyncio.run(in_postgres(emptied, "DELETE FROM tailrace.permissions WHERE id = 987654321"))
+    (found,) = [one for one in report.results if one.different]
+    told = found.sink, found.table, [each.class_ for each in found.differences]
+    assert told == ("postgres", "permissions", ["extra"])
 
 
 def test_what_is_asked_for_wrongly_is_told_in_words(emptied: Emptied) -> None:
