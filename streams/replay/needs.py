@@ -105,12 +105,14 @@ class _Looking:
         spans = {part: span for part, span in self._spans.items() if part[0] == topic}
         if schema is None or not spans:
             return Need(target, "create", "lane", "nothing was captured of it yet")
+        records = sum(span.records for span in spans.values())
+        if not records:
+            return Need(target, "none", "", "its topic is empty")
         lane = lane_of(self._topology, target)
         ends = {part: span.end for part, span in spans.items()}
         committed = await asyncio.to_thread(self._groups.of, lane, ends)
         if not any(committed.values()):
             return Need(target, "create", "lane", f"`{lane.group}` has delivered nothing of `{topic}` yet")
-        records = sum(span.records for span in spans.values())
         try:
             await store.open([])
             need = await self._judged(target, schema, store, records)

@@ -27,7 +27,7 @@ from tailrace.example.traffic import Traffic
 from tailrace.pipeline import Pipeline
 from tailrace.stack import Stack
 
-ROWS, RATE = 400, 60.0
+ROWS, RATE = 800, 40.0
 KEPT = ("_tailrace_meta", "enrich_said", "enrich_cache", "enrich_models")
 """Tables of PostgreSQL that are no rows' places."""
 
@@ -164,7 +164,7 @@ def changing(here: Emptied) -> Iterator[None]:
 
 def all_done(replays: Sequence[dict[str, Any]], way: str) -> bool:
     assert {one["sink"] for one in replays} == {"redis", "postgres", "sqlite"}
-    assert all(one["speed"] > 0 and one["way"] == way for one in replays)
+    assert [one["way"] for one in replays] == [way] * 3
     return all(one["state"] == "done" and one["done"] == 1.0 for one in replays)
 
 
@@ -183,13 +183,15 @@ def until_under_way(here: Emptied) -> list[dict[str, Any]]:
 def test_stores_that_lost_their_rows_are_filled_beside_their_lanes(emptied: Emptied) -> None:
     before = emptied.derived_ends()
     with changing(emptied):
+        held = emptied.held()
         emptied.empty(stamps=False)
-        assert emptied.held() < ROWS
+        assert emptied.held() < held / 2
         planned = emptied.replay("--dry-run")
         assert [one["seconds"] for one in planned] == [None] * 3, "nobody has measured it yet"
-        assert min(one["records"] for one in planned) > ROWS
-        assert min(one["bytes"] for one in planned) > 100 * ROWS
-        first = emptied.begun("--rate", "150")
+        fewest = min(one["records"] for one in planned)
+        assert fewest > 50
+        assert all(one["bytes"] > 100 * one["records"] for one in planned)
+        first = emptied.begun("--rate", str(max(1, fewest // 40)))
         try:
             running = until_under_way(emptied)
             told = emptied.replay(code=78)
@@ -205,7 +207,7 @@ def test_stores_that_lost_their_rows_are_filled_beside_their_lanes(emptied: Empt
         pass
     emptied.assert_equal()
     again = emptied.replay("--dry-run", "--rate", "100", "--sink", "redis")
-    assert [one["seconds"] for one in again] == [pytest.approx(one["records"] / 100, abs=0.1) for one in again]
+    assert all(one["seconds"] >= one["records"] / 100 - 0.1 for one in again), "no faster than it may be"
 
 
 def test_stores_that_lost_everything_are_filled_by_their_lanes_at_a_rate(emptied: Emptied) -> None:
@@ -217,23 +219,25 @@ def test_stores_that_lost_everything_are_filled_by_their_lanes_at_a_rate(emptied
     emptied.assert_equal()
 
 
-def test_a_row_of_which_no_topic_knows_stays_and_an_audit_names_it(emptied: Emptied) -> None:
-    async def plant() -> None:
-        connection = await asyncpg.connect(emptied.line.endpoints["postgres"])
-        await connection.execute(
-            "INSERT INTO tailrace.permissions SELECT (jsonb_populate_record(s, '{\"id\": 987654321}')).*"
-            " FROM tailrace.permissions s LIMIT 1"
-        )
-        await connection.close()
+async def in_postgres(here: Emptied, statement: str) -> None:
+    connection = await asyncpg.connect(here.line.endpoints["postgres"])
+    await connection.execute(statement)
+    await connection.close()
 
-    asyncio.run(plant())
+
+def test_a_row_of_which_no_topic_knows_stays_and_an_audit_names_it(emptied: Emptied) -> None:
+    planted = (
+        "INSERT INTO tailrace.permissions SELECT (jsonb_populate_record(p, '{\"id\": 987654321}')).*"
+        " FROM tailrace.permissions p LIMIT 1"
+    )
+    asyncio.run(in_postgres(emptied, planted))
     (done,) = emptied.replay("--sink", "postgres", "--table", "permissions")
     assert done["topics"] == ["future.jobfirst_future.permissions"]
     report = emptied.line.check()
-    found = [
-        (one.sink, one.table, [each.class_ for each in one.differences]) for one in report.results if one.different
-    ]
-    assert found == [("postgres", "permissions", ["extra"])]
+    asyncio.run(in_postgres(emptied, "DELETE FROM tailrace.permissions WHERE id = 987654321"))
+    (found,) = [one for one in report.results if one.different]
+    told = found.sink, found.table, [each.class_ for each in found.differences]
+    assert told == ("postgres", "permissions", ["extra"])
 
 
 def test_what_is_asked_for_wrongly_is_told_in_words(emptied: Emptied) -> None:
