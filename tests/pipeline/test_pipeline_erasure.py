@@ -68,7 +68,7 @@ def add(busy: Busy, user: int) -> None:
         user,
     )
     busy.mysql(
-        "INSERT INTO dao_votes (id, proposal_id, user_id, choice, weight, reason, cast_at)"
+        "REPLACE INTO dao_votes (id, proposal_id, user_id, choice, weight, reason, cast_at)"
         " VALUES (%s, 1, %s, 'for', 1, %s, NOW())",
         user,
         user,
