@@ -35,7 +35,7 @@ from enrichers.llm.client import Limits
 from enrichers.settings import Endpoint
 
 PROMPT = Prompt("be brief", "private words of somebody", 50)
-QUICK = Limits(call=0.3, connect=0.3)
+QUICK = Limits(call=1.0, connect=5.0)
 PRICES: dict[str, Any] = {"price_in": Decimal(1), "price_out": Decimal(16)}
 MOST = money.most(endpoint("http://x", **PRICES), PROMPT)
 

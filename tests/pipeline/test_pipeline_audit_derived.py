@@ -90,7 +90,7 @@ def test_an_analysis_that_was_changed_in_redis_is_found_and_mended(busy: Busy) -
     busy.line.settle()
     with closing(busy.redis()) as client:
         was = msgspec.json.decode(client.get("company_analysis:900011") or b"{}")
-        client.set("company_analysis:900011", msgspec.json.encode(was | {"degraded": 0}))
+        client.set("company_analysis:900011", msgspec.json.encode(was | {"degraded": 0}), keepttl=True)
         client.delete("company_analysis:900012", stamp_key("company_analysis:900012"))
     audited = busy.audit("companies")
     assert differences(audited.report) == {("redis", 900_011): ("altered", ["degraded"])}
