@@ -82,9 +82,12 @@ class Needles:
         self._windows = np.unique(np.array([one.window for one in needles], dtype=np.uint64))
         self._there = np.zeros(1 << _FIRST, dtype=bool)
         self._there[self._windows >> np.uint64(_BITS - _FIRST)] = True
-        self._by_window: dict[int, list[int]] = {}
+        # Many may have the same eight bytes, a word that all texts use: what stands there is digested once for all
+        # that have it at the same place.
+        self._by_window: dict[int, dict[tuple[int, int], dict[str, list[int]]]] = {}
         for index, one in enumerate(needles):
-            self._by_window.setdefault(one.window, []).append(index)
+            alike = self._by_window.setdefault(one.window, {}).setdefault((one.at, one.length), {})
+            alike.setdefault(one.digest, []).append(index)
 
     @classmethod
     def plain(cls, values: Sequence[bytes], secret: bytes = b"plain") -> "Needles":
@@ -101,12 +104,11 @@ class Needles:
             places = np.flatnonzero(self._there[hashes >> np.uint64(_BITS - _FIRST)])  # most are none, and soon told
             for place in places[np.isin(hashes[places], self._windows)]:
                 start = int(place) * WINDOW + shift
-                for index in self._by_window[int(hashes[place])]:
-                    one = self.needles[index]
-                    begin = start - one.at
-                    part = data[begin : begin + one.length] if begin >= 0 else b""
-                    if len(part) == one.length and digest(self._secret, part) == one.digest:
-                        yield index, begin
+                for (before, length), alike in self._by_window[int(hashes[place])].items():
+                    begin = start - before
+                    part = data[begin : begin + length] if begin >= 0 else b""
+                    if len(part) == length:
+                        yield from ((index, begin) for index in alike.get(digest(self._secret, part), ()))
 
     def within(self, data: bytes) -> set[int]:
         """The needles that stand in ``data``."""
