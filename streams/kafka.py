@@ -1,12 +1,20 @@
 """Kafka as this project uses it: where it is, which topics it has, and topics read from end to end."""
 
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicCollection, TopicPartition
+from confluent_kafka import (
+    Consumer,
+    ConsumerGroupTopicPartitions,
+    KafkaError,
+    KafkaException,
+    Message,
+    TopicCollection,
+    TopicPartition,
+)
 from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
 
 from changes.errors import Misconfigured, Transient
@@ -191,6 +199,23 @@ def read_topic(
         raise classified(error.args[0], f"reading topic `{topic}`") from error
     finally:
         consumer.close()
+
+
+def committed(admin: AdminClient, group: str, parts: Iterable[tuple[str, int]]) -> list[TopicPartition]:
+    """What a consumer group has committed of these partitions: an offset below 0 where it has not, and the metadata.
+
+    None at all where Kafka knows no such group. Raises `Transient` where Kafka cannot be reached.
+    """
+    request = [ConsumerGroupTopicPartitions(group, [TopicPartition(*part) for part in parts])]
+    try:
+        found = admin.list_consumer_group_offsets(request)[group].result(OPERATION_SECONDS).topic_partitions
+        return list(found)
+    except KafkaException as error:
+        if error.args[0].code() == KafkaError.GROUP_ID_NOT_FOUND:
+            return []
+        raise classified(error.args[0], f"asking how far `{group}` is") from error
+    except TimeoutError as error:
+        raise Transient(f"Kafka does not say in time how far `{group}` is") from error
 
 
 def record_at(url: KafkaUrl, topic: str, partition: int, offset: int) -> Message | None:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import msgspec
-from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
 
 from changes.errors import Transient
@@ -15,7 +15,7 @@ from changes.topology import Topology
 from streams.capture.journal import TAIL
 from streams.capture.snapshot import executed
 from streams.deliver.lane import group_of
-from streams.kafka import OPERATION_SECONDS, KafkaUrl, classified
+from streams.kafka import OPERATION_SECONDS, KafkaUrl, classified, committed
 from streams.mysql import MysqlUrl, session
 from streams.preflight import Flavour
 
@@ -147,19 +147,9 @@ class GroupOffsets:
 
         Raises `Transient` where Kafka cannot be reached.
         """
-        wanted = [TopicPartition(topic, part) for topic, part in ends if topic in lane.topics]
-        if not wanted:
-            return {}
-        request = [ConsumerGroupTopicPartitions(lane.group, wanted)]
-        try:
-            result = self._admin.list_consumer_group_offsets(request)[lane.group].result(OPERATION_SECONDS)
-        except KafkaException as error:
-            if error.args[0].code() == KafkaError.GROUP_ID_NOT_FOUND:
-                return {(part.topic, part.partition): 0 for part in wanted}
-            raise classified(error.args[0], f"asking how far `{lane.group}` is") from error
-        except TimeoutError as error:
-            raise Transient(f"Kafka does not say in time how far `{lane.group}` is") from error
-        return {(part.topic, part.partition): max(0, part.offset) for part in result.topic_partitions}
+        wanted = [part for part in ends if part[0] in lane.topics]
+        found = committed(self._admin, lane.group, wanted) if wanted else []
+        return dict.fromkeys(wanted, 0) | {(part.topic, part.partition): max(0, part.offset) for part in found}
 
 
 def behind(lane: LaneId, ends: Offsets, committed: Offsets) -> int:

@@ -11,16 +11,15 @@ from collections.abc import Generator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 
-from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
 
-from changes.errors import Transient
 from changes.target import Target
 from changes.topology import Topology
 from streams.deliver.account import Account, Counts, Part
 from streams.deliver.counted import Counted
 from streams.deliver.stamps import told_from
-from streams.kafka import OPERATION_SECONDS, KafkaUrl, classified
+from streams.kafka import KafkaUrl, classified, committed
 from streams.topics import LAG_DAYS
 from streams.watch import GroupOffsets, LaneId, lane_of
 
@@ -191,18 +190,9 @@ def _offsets(
 
 def _accounts(admin: AdminClient, lane: LaneId, topics: Mapping[str, int]) -> dict[Part, Account]:
     """What a lane says of its topics, given with how many partitions they have."""
-    wanted = [TopicPartition(topic, number) for topic, partitions in topics.items() for number in range(partitions)]
-    try:
-        request = [ConsumerGroupTopicPartitions(lane.group, wanted)]
-        answer = admin.list_consumer_group_offsets(request)[lane.group].result(OPERATION_SECONDS)
-    except KafkaException as error:
-        if error.args[0].code() == KafkaError.GROUP_ID_NOT_FOUND:
-            return {}
-        raise classified(error.args[0], f"asking how far `{lane.group}` is") from error
-    except TimeoutError as error:
-        raise Transient(f"Kafka does not say in time how far `{lane.group}` is") from error
+    wanted = [(topic, number) for topic, partitions in topics.items() for number in range(partitions)]
     found: dict[Part, Account] = {}
-    for part in answer.topic_partitions:
+    for part in committed(admin, lane.group, wanted):
         told = told_from(part.metadata)
         if told is not None and told.account is not None:
             found[part.topic, part.partition] = told.account

@@ -4,18 +4,17 @@ import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
 
-from confluent_kafka import ConsumerGroupTopicPartitions, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from changes.errors import Transient
 from changes.target import Target
 from changes.tier import Tier
 from sinks.registry import SPECS
-from streams.deliver.account import Part
 from streams.deliver.lane import Lane, group_of
 from streams.deliver.schemas import SchemaBook
 from streams.deliver.stats import LaneStats
-from streams.kafka import OPERATION_SECONDS, KafkaUrl, classified
+from streams.kafka import OPERATION_SECONDS, KafkaUrl, classified, committed
 from streams.replay.asked import Replay
 from streams.replay.course import Course, Standing
 
@@ -70,7 +69,7 @@ async def beside(
 def _begun(admin: AdminClient, group: str, replay: Replay) -> None:
     """The group stands where the replay begins, or is at it already. Raises `Transient`."""
     ends, starts = replay.end_offsets, replay.start_offsets
-    known = _committed(admin, group, list(ends))
+    known = {(part.topic, part.partition): part.offset for part in committed(admin, group, ends)}
     to = [TopicPartition(*part, starts[part]) for part in ends if known.get(part, -1) < 0]
     if not to:
         return
@@ -83,16 +82,3 @@ def _begun(admin: AdminClient, group: str, replay: Replay) -> None:
         raise classified(error.args[0], f"having `{group}` begin") from error
     except TimeoutError as error:
         raise Transient(f"Kafka does not have `{group}` begin in time") from error
-
-
-def _committed(admin: AdminClient, group: str, parts: Sequence[Part]) -> dict[Part, int]:
-    request = [ConsumerGroupTopicPartitions(group, [TopicPartition(*part) for part in parts])]
-    try:
-        answer = admin.list_consumer_group_offsets(request)[group].result(OPERATION_SECONDS)
-    except KafkaException as error:
-        if error.args[0].code() == KafkaError.GROUP_ID_NOT_FOUND:
-            return {}
-        raise classified(error.args[0], f"asking how far `{group}` is") from error
-    except TimeoutError as error:
-        raise Transient(f"Kafka does not say in time how far `{group}` is") from error
-    return {(part.topic, part.partition): part.offset for part in answer.topic_partitions}

@@ -4,7 +4,6 @@ import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
 
-from confluent_kafka import ConsumerGroupTopicPartitions, KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from changes.errors import Transient
@@ -12,7 +11,7 @@ from changes.progress import Offsets
 from streams.deliver.account import Part
 from streams.deliver.control import ASK_EVERY, Order, give
 from streams.deliver.stamps import told_from
-from streams.kafka import OPERATION_SECONDS, KafkaUrl, classified
+from streams.kafka import KafkaUrl, committed
 from streams.replay.asked import Replay
 from streams.replay.course import Standing, part_done
 from streams.watch import LaneId
@@ -78,17 +77,8 @@ def _written(admin: AdminClient, order: str, lanes: Sequence[LaneId], ends: Offs
 
 def _commits(admin: AdminClient, group: str, parts: Sequence[Part]) -> Mapping[Part, tuple[int, str]]:
     """Each partition's committed offset and the order that its worker followed last."""
-    request = [ConsumerGroupTopicPartitions(group, [TopicPartition(*part) for part in parts])]
-    try:
-        answer = admin.list_consumer_group_offsets(request)[group].result(OPERATION_SECONDS)
-    except KafkaException as error:
-        if error.args[0].code() == KafkaError.GROUP_ID_NOT_FOUND:
-            return {}
-        raise classified(error.args[0], f"asking how far `{group}` is") from error
-    except TimeoutError as error:
-        raise Transient(f"Kafka does not say in time how far `{group}` is") from error
     found = {}
-    for part in answer.topic_partitions:
+    for part in committed(admin, group, parts):
         told = told_from(part.metadata)
         found[part.topic, part.partition] = (max(0, part.offset), "" if told is None else told.order)
     return found
