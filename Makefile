@@ -1,19 +1,22 @@
 # `make run` shows the whole thing on sample data; `make test` is what has to pass before a change goes in.
 # Both make their own virtual environment first (tools/bootstrap.py), which takes a moment only once.
 #
-#   make run ARGS="--once --json"      make test      make fault      make fuzz      make lint
+#   make run ARGS="--once --json"      make test      make slow      make fault      make fuzz      make lint
 
 PYTHON ?= python3
 ARGS ?=
 BOOTSTRAP = venv="$$($(PYTHON) tools/bootstrap.py)" && PATH="$$venv/bin:$$PATH" &&
 
-.PHONY: run test fault fuzz lint lock clean
+.PHONY: run test slow fault fuzz lint lock clean
 
 run: ## the demonstration; ARGS are handed on to it
 	@$(BOOTSTRAP) tailrace demo $(ARGS)
 
 test: lint ## style, types, layers, then the tests; of a store whose server cannot be had here they are skipped
-	@$(BOOTSTRAP) { tailrace stack fetch --profile full || true; } && pytest -m "not long" -n 3 --dist loadfile $(ARGS)
+	@$(BOOTSTRAP) { tailrace stack fetch --profile full || true; } && pytest -m "not slow and not long" -n 3 --dist loadfile $(ARGS)
+
+slow: ## tests of half a minute and more: failover, silence, refusals, erasure; CI runs them behind `make test`
+	@$(BOOTSTRAP) pytest -m "slow and not long" -n 3 --dist loadfile --timeout 600 $(ARGS)
 
 fault: ## the long tests: servers killed, stopped and emptied while writes go on
 	@$(BOOTSTRAP) pytest -m long $(ARGS)

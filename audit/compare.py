@@ -22,6 +22,8 @@ _DIGEST = struct.Struct(">QQII")
 
 NEVER = b""
 """The digest of what no stored row can agree with."""
+BROKEN = b"broken"
+"""The digest of a stored row that can agree with nothing."""
 
 
 def digests(

@@ -90,6 +90,7 @@ async def check(
     *,
     tables: Sequence[str] = (),
     sinks: Sequence[str] = (),
+    targets: Sequence[Target] | None = None,
     keys: Keys | None = None,
     derived: bool = True,
     depth: Literal["quick", "deep"] = "deep",
@@ -97,7 +98,7 @@ async def check(
     tell: Callable[[str], None] = lambda _: None,
 ) -> Audited:
     """Audit what is asked for; everything where nothing is said, only ``keys`` where they are given. Without
-    ``derived`` what was made of rows is left out.
+    ``derived`` what was made of rows is left out. ``targets`` are audited instead of what is declared.
 
     ``tell`` gets progress for people. Raises `Transient` where MySQL or Kafka cannot be reached; a store that cannot
     be is *undecided*.
@@ -105,7 +106,7 @@ async def check(
     began = time.monotonic()
     chosen = [
         target
-        for target in (topology.every_target(version) if derived else topology.targets(version))
+        for target in _wanted(topology, version, targets, derived=derived)
         if (not tables or target.source in tables)
         and (not sinks or target.sink in sinks)
         and (keys is None or target.table in keys)
@@ -168,6 +169,12 @@ async def check(
     position = to_text(mark.position)
     report = Report(overall(results), version, position, depth if keys is None else "keys", seconds, results)
     return Audited(report, findings)
+
+
+def _wanted(topology: Topology, version: str, targets: Sequence[Target] | None, *, derived: bool) -> Sequence[Target]:
+    if targets is not None:
+        return targets
+    return topology.every_target(version) if derived else topology.targets(version)
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ import msgspec
 import xxhash
 
 from audit.compare import NEVER, Expected, LastSaid, digest, plain
-from audit.digests import Want, names_of, to_bytes
+from audit.digests import Told, names_of, to_bytes
 from audit.expected import place_by_key, place_of, placing_columns, values_hash
 from audit.made import Made, Said
 from audit.report import Class
@@ -109,7 +109,7 @@ class DerivedTruth:
     def see(self, schema: TableSchema) -> None:
         self._source = schema
 
-    def take(self, columns: Columns) -> Iterable[Want]:
+    def take(self, columns: Columns) -> Iterable[Told]:
         names, key = [column.name for column in self.source.columns], keys_of(self.source)
         for values in zip(*columns, strict=True):
             row = dict(zip(names, values, strict=True))
@@ -194,18 +194,18 @@ class DerivedTruth:
             self._newest, self._schema = (headers.position, headers.schema), found.schema
         return found
 
-    def rest(self) -> Iterator[Want]:
+    def rest(self) -> Iterator[Told]:
         for said, standing, wanted in self._made.pairs():
             flaw = self._flaw(said, standing, wanted)
             plans = zip(decode_where(said.targets), self._mappings, strict=True)
             for number, ((place, values), mapping) in enumerate(plans):
                 sign = NEVER if flaw else digest(values, said.whole or 0, mapping, said.generation)
-                yield number, said.key, to_bytes(place), sign, said.names
+                yield number, (said.key, to_bytes(place), sign, said.names, 0)
         for _, names in self._made.without():
             key = self.first_key(msgspec.json.decode(names))
             for number, target in enumerate(self._targets):
                 place = place_by_key(target, list(map(plain, key.values)))
-                yield number, key.canonical, to_bytes(place), NEVER, names_of(key.values)
+                yield number, (key.canonical, to_bytes(place), NEVER, names_of(key.values), 0)
         self._made.forget_rows()
 
     def first_key(self, values: Sequence[Value]) -> Key:

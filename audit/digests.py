@@ -2,10 +2,10 @@
 
 import logging
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 from zlib import crc32
 
 import msgspec
@@ -35,14 +35,14 @@ BUFFER = 20_000
 """Rows that are held in memory until they are written."""
 MOST_PARTS = 4096
 
-Want = tuple[int, bytes, bytes, bytes, bytes]
-"""An expected row: target, canonical key, place, digest, the key's values as JSON."""
-Hold = tuple[int, bytes, bytes, bytes, bytes, int]
-"""A stored row: the same of it, and its position."""
+Row = tuple[bytes, bytes, bytes, bytes, int]
+"""Canonical key, place, digest, the key's values as JSON, and the position of one that is stored: 0 for what is
+expected."""
+Told = tuple[int, Row]
+"""Of a target, a row."""
 
-_Kept = tuple[bytes, bytes, bytes, bytes, int]
 _encode_rows = msgspec.msgpack.Encoder().encode
-_decode_rows = msgspec.msgpack.Decoder(list[_Kept]).decode
+_decode_rows = msgspec.msgpack.Decoder(list[Row]).decode
 _encode_course = msgspec.json.Encoder().encode
 _decode_course = msgspec.json.Decoder(Course).decode
 _values = msgspec.json.Decoder(list[bool | int | float | str | None]).decode
@@ -72,8 +72,7 @@ class Digests:
         """``path`` is a file that outlives a process which is killed, to be used by one audit at a time: without one,
         or where it is in use or cannot be written, all of this goes with the audit."""
         self._path, self._db = _opened(path)
-        self._buffers: dict[tuple[int, int, bool], list[_Kept]] = {}
-        self._buffered = 0
+        self._buffers = defaultdict[tuple[int, int, bool], list[Row]](list)
         self._parts = 1
 
     def course(self) -> Course | None:
@@ -94,30 +93,24 @@ class Digests:
         for table in _TABLES:
             self._db.execute(f"DELETE FROM {table}")  # noqa: S608 - names from here
         self._buffers.clear()
-        self._buffered = 0
 
     def split(self, parts: int) -> None:
         """Into so many, see `parts_for`. Nothing may have been told since this was opened or cleared."""
         self._parts = parts
 
-    def want(self, rows: Iterable[Want]) -> None:
+    def want(self, rows: Iterable[Told]) -> None:
         """Take in expected rows."""
-        self._tell(False, ((target, (key, place, digest, names, 0)) for target, key, place, digest, names in rows))
+        self._tell(False, rows)
 
-    def hold(self, rows: Iterable[Hold]) -> None:
+    def hold(self, rows: Iterable[Told]) -> None:
         """Take in stored rows."""
-        self._tell(True, ((target, row) for target, *row in rows))
+        self._tell(True, rows)
 
-    def _tell(self, held: bool, rows: Iterable[tuple[int, Any]]) -> None:
+    def _tell(self, held: bool, rows: Iterable[Told]) -> None:
         buffers, parts = self._buffers, self._parts
         for target, row in rows:
-            place = target, crc32(row[0]) % parts, held
-            if place in buffers:
-                buffers[place].append(row)
-            else:
-                buffers[place] = [row]
-            self._buffered += 1
-        if self._buffered >= BUFFER:
+            buffers[target, crc32(row[0]) % parts, held].append(row)
+        if sum(map(len, buffers.values())) >= BUFFER:
             self._flush()
 
     def _flush(self, course: bytes | None = None) -> None:
@@ -131,7 +124,6 @@ class Digests:
             self._db.execute("INSERT INTO course VALUES (?)", (course,))
         self._db.execute("COMMIT")
         self._buffers.clear()
-        self._buffered = 0
 
     def change(self, keys: Iterable[tuple[bytes, bytes]]) -> None:
         """Keys that changed meanwhile, with their values as JSON."""
@@ -155,13 +147,10 @@ class Digests:
         agree = 0
         for part in range(self._parts):
             wanted, held = self._sides(target, part)
-            suspects = [
-                identity
-                for identity in wanted.keys() | held.keys()
-                if identity[0] in changed or differ(wanted.get(identity), held.get(identity), newest, cache=cache)
-            ]
-            differing = sum(identity in wanted and identity in held for identity in suspects)
-            agree += len(wanted.keys() & held.keys()) - differing
+            suspects = doubtful(wanted, held, newest, cache=cache)
+            if changed:
+                suspects.update(identity for identity in wanted.keys() | held.keys() if identity[0] in changed)
+            agree += len((wanted.keys() & held.keys()) - suspects)
             self._many(
                 "INSERT OR IGNORE INTO again VALUES (?, ?, ?, ?)",
                 ((key, target, place, (wanted.get((key, place)) or held[key, place])[3]) for key, place in suspects),
@@ -175,8 +164,8 @@ class Digests:
         """Forget what its store holds: it is read anew."""
         self._db.execute("DELETE FROM parts WHERE target = ? AND held", (target,))
 
-    def _sides(self, target: int, part: int) -> tuple[dict[Identity, _Kept], dict[Identity, _Kept]]:
-        sides: tuple[dict[Identity, _Kept], dict[Identity, _Kept]] = {}, {}
+    def _sides(self, target: int, part: int) -> tuple[dict[Identity, Row], dict[Identity, Row]]:
+        sides: tuple[dict[Identity, Row], dict[Identity, Row]] = {}, {}
         found = self._db.execute(
             "SELECT held, rows FROM parts WHERE target = ? AND part = ? ORDER BY rowid", (target, part)
         )
@@ -257,10 +246,15 @@ def _file(path: Path) -> sqlite3.Connection:
     return db
 
 
-def differ(wanted: _Kept | None, held: _Kept | None, newest: int, *, cache: bool) -> bool:
-    if wanted is None or held is None:
-        return held is not None or not cache
-    return wanted[2] != held[2] or held[4] > newest
+def doubtful(
+    wanted: Mapping[Identity, Row], held: Mapping[Identity, Row], newest: int, *, cache: bool
+) -> set[Identity]:
+    """Which rows are not the same on both sides; see `Digests.sift`."""
+    signs = {(identity, row[2]) for identity, row in wanted.items()} ^ {
+        (identity, row[2]) for identity, row in held.items()
+    }
+    suspects = {identity for identity, _ in signs if not cache or identity in held}
+    return suspects | {identity for identity, row in held.items() if row[4] > newest}
 
 
 def names_of(values: Sequence[Value]) -> bytes:

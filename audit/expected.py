@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import repeat
 
 from audit.compare import Expected, digests
-from audit.digests import Want, names_of_all, to_bytes
+from audit.digests import Told, names_of_all, to_bytes
 from changes.canonical import Value, compiled
 from changes.canonical_pages import Writer
 from changes.errors import Rejected
@@ -33,7 +33,7 @@ class Maker:
     def key(self, row: Mapping[str, Value]) -> Key:
         return key_of(self.schema, row)
 
-    def wanted(self, columns: Sequence[Sequence[Value]]) -> Iterator[Want]:
+    def wanted(self, columns: Sequence[Sequence[Value]]) -> Iterator[Told]:
         """Rows as `Digests.want` takes them, for each target; ``columns`` are the values of each column of the
         schema."""
         named = {column.name: values for column, values in zip(self.schema.columns, columns, strict=True)}
@@ -45,7 +45,8 @@ class Maker:
         ):
             values = whole if received is None else page.hashes(received)
             signs = digests(values, whole, repeat(mapping), repeat(0))
-            yield from zip(repeat(number), keys, places_of(target, named, len(keys)), signs, names)
+            places = places_of(target, named, len(keys))
+            yield from zip(repeat(number), zip(keys, places, signs, names, repeat(0)))
 
     def expected(self, number: int, row: Mapping[str, Value]) -> Expected:
         values_of, whole = self._hashes[number], self.whole(row)

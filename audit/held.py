@@ -1,9 +1,10 @@
 """What a store holds, as digests: pure."""
 
 from collections.abc import Iterator, Sequence
+from itertools import repeat
 
-from audit.compare import NEVER, digests
-from audit.digests import Hold, names_of_all, to_bytes
+from audit.compare import BROKEN, digests
+from audit.digests import Told, names_of_all, to_bytes
 from audit.side import Side
 from changes.canonical_pages import Writer
 from changes.record import StoredRow
@@ -19,19 +20,18 @@ class StoredDigests:
         self._names = [column.name for column in columns]
         self._writer = Writer(columns, lenient=True)
 
-    def of(self, rows: Sequence[StoredRow]) -> Iterator[Hold]:
+    def of(self, rows: Sequence[StoredRow]) -> Iterator[Told]:
         """As `audit.digests.Digests.hold` takes them."""
         whole = [row for row in rows if not row.broken]
-        yield from zip(*self._fields(whole), strict=True) if whole else ()
+        yield from zip(repeat(self._number), zip(*self._fields(whole), strict=True)) if whole else ()
         for row in rows:
             if row.broken:
                 (names,) = names_of_all([[value] for value in row.key.values])
-                yield self._number, row.key.canonical, to_bytes(row.place), NEVER, names, row.position
+                yield self._number, (row.key.canonical, to_bytes(row.place), BROKEN, names, row.position)
 
     def _fields(self, rows: Sequence[StoredRow]) -> Iterator[Sequence[int] | Sequence[bytes]]:
         values = [row.row for row in rows]
         page = self._writer.page([[row[name] for row in values] for name in self._names])
-        yield [self._number] * len(rows)
         yield [row.key.canonical for row in rows]
         yield [to_bytes(row.place) for row in rows]
         yield digests(

@@ -14,9 +14,11 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from audit.search.found import Trace
-from audit.search.needles import Needle
+from audit.search.needle import Needle
 
-FORMAT = 1
+FORMAT = 2
+READ = (1, 2)
+"""Formats that are read. In the first what is looked for is found by fewer bits, and so more slowly."""
 
 Verdict = Literal["clean", "traces", "undecided", "due"]
 """``due``: what is left goes by itself until a date, and is looked at again then."""
@@ -131,8 +133,8 @@ def opened(data: bytes) -> Receipt:
         receipt = msgspec.json.decode(data, type=Receipt)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise Refused(f"it is no receipt: {error}") from error
-    if receipt.format != FORMAT:
-        raise Refused(f"it is of the format {receipt.format}, and this release reads {FORMAT}")
+    if receipt.format not in READ:
+        raise Refused(f"it is of the format {receipt.format}, and this release reads {' and '.join(map(str, READ))}")
     if written(receipt) != data:
         raise Refused("it is not written as it was signed: somebody changed it")
     bare = _encode(msgspec.structs.replace(receipt, signature=""))

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Protocol
 
 from audit.compare import Expected, LastSaid
-from audit.digests import Want, names_of
+from audit.digests import Told, names_of
 from audit.expected import Maker
 from audit.sources import Keyed
 from changes.canonical import Value
@@ -36,7 +36,7 @@ class Truth(Protocol):
     def see(self, schema: TableSchema) -> None:
         """The table has this schema in the view that is read now."""
 
-    def take(self, columns: Columns) -> Iterable[Want]:
+    def take(self, columns: Columns) -> Iterable[Told]:
         """Rows of the view, in the first look; what is expected, as far as that is known already."""
 
     def forget(self) -> None:
@@ -45,7 +45,7 @@ class Truth(Protocol):
     def settle(self, mark: Mark, deadline: float) -> Mark:
         """Wait until all that depends on the mark is there; the mark that lanes must have passed. Raises `Behind`."""
 
-    def rest(self) -> Iterator[Want]:
+    def rest(self) -> Iterator[Told]:
         """What else is expected, once `settle` has returned in the first look."""
 
     def changed(self, messages: Iterable[Keyed]) -> Iterator[tuple[bytes, bytes]]:
@@ -82,7 +82,7 @@ class RowsTruth:
     def see(self, schema: TableSchema) -> None:
         self._maker = Maker(schema, self._targets)
 
-    def take(self, columns: Columns) -> Iterable[Want]:
+    def take(self, columns: Columns) -> Iterable[Told]:
         return self._made.wanted(columns)
 
     def forget(self) -> None:
@@ -91,7 +91,7 @@ class RowsTruth:
     def settle(self, mark: Mark, deadline: float) -> Mark:
         return mark
 
-    def rest(self) -> Iterator[Want]:
+    def rest(self) -> Iterator[Told]:
         return iter(())
 
     def changed(self, messages: Iterable[Keyed]) -> Iterator[tuple[bytes, bytes]]:

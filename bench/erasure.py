@@ -3,13 +3,14 @@
 ``python -m bench.erasure [--persons N] [--rows N] [--rate N]``: one JSON object on stdout. Servers of the profile
 ``core`` are started, filled and kept in step under traffic, with everything that is made of rows. Twice as many persons
 as are erased have rows in ten tables; the others must keep every one of theirs. The topics are then compacted
-after seconds instead of a week, for the second stage.
+after seconds instead of a week, for the second stage; then copies of what was erased are planted, and looked for.
 """
 
 import argparse
 import asyncio
 import json
 import os
+import random
 import sys
 import tempfile
 import time
@@ -19,7 +20,10 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
+import asyncpg
+from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
+from redis import Redis
 
 from audit.deep import Terms, check
 from audit.erasure.run import Erasing
@@ -27,7 +31,7 @@ from audit.erasure.second import look_again
 from audit.erasure.topics import sources_of
 from audit.receipt import Receipt, opened, written
 from changes.topology import Topology
-from streams.kafka import KafkaUrl
+from streams.kafka import KafkaUrl, TopicSpec, compacted, ensure_topics
 from streams.mysql import MysqlUrl, connect
 from streams.watch import enrichment_of, lanes_of, wait
 from tailrace.declared import read_whole
@@ -42,6 +46,8 @@ from tailrace.stack.endpoints import variable
 TOPICS = Path(__file__).parents[1] / "topics.yaml"
 FIRST = 5_000_001
 """The least id of the persons; the generator and the traffic number theirs from 1."""
+COPIED = 5
+"""Persons of whom copies are planted."""
 SOON = {
     "min.compaction.lag.ms": "0",
     "max.compaction.lag.ms": "2000",
@@ -112,6 +118,8 @@ def measured(arguments: argparse.Namespace, folder: Path, endpoints: dict[str, s
         told["second_stage"] = second(job, topology, endpoints, receipts)
         say(f"the second stage: {told['second_stage']}")
         told["changes_a_second"] = round(traffic.stats().rate, 1)
+        told["planted"] = planted(job, endpoints, receipts, erased)
+        say(f"planted: {told['planted']}")
         traffic.pause()
         settle(topology, endpoints)
         report = asyncio.run(check(topology, "future", endpoints, terms=Terms(timeout=300.0))).report
@@ -163,6 +171,47 @@ def second(job: Erasing, topology: Topology, endpoints: dict[str, str], receipts
         time.sleep(5)
 
 
+def planted(
+    job: Erasing, endpoints: dict[str, str], receipts: Sequence[Receipt], erased: Sequence[int]
+) -> dict[str, Any]:
+    """Copies of some persons' e-mail addresses, in five places: all are found, and nobody else's."""
+    places = ("mysql", "redis", "postgres", "sqlite", "future.copies")
+    copied = {place: [email(user) for user in erased[:COPIED]] for place in places}
+    with closing(connect(MysqlUrl.parse(endpoints["mysql"]))) as mysql, mysql.cursor() as cursor:
+        cursor.execute("CREATE TABLE copies (note TEXT)")
+        cursor.executemany("INSERT INTO copies VALUES (%s)", copied["mysql"])
+        mysql.commit()
+    with closing(Redis.from_url(endpoints["redis"])) as redis:
+        redis.rpush("copies", *copied["redis"])
+    asyncio.run(in_postgres(endpoints["postgres"], copied["postgres"]))
+    path = Path(endpoints["sqlite"].removeprefix("sqlite://")) / "copies"
+    path.write_text("\n".join(copied["sqlite"]))
+    kafka = KafkaUrl.parse(endpoints["kafka"])
+    ensure_topics(kafka, [TopicSpec("future.copies", 1, compacted(1))])
+    producer = Producer(kafka.config())
+    for number, note in enumerate(copied["future.copies"]):
+        producer.produce("future.copies", key=str(number).encode(), value=note.encode())
+    producer.flush(30)
+    again = asyncio.run(look_again(job, receipts)).receipts
+    traces = [{place.place for place in receipt.places if place.verdict == "traces"} for receipt in again]
+    return {
+        "copies": COPIED * len(copied),
+        "found": sum(len(found & copied.keys()) for found in traces[:COPIED]),
+        "found_elsewhere": sum(map(len, traces)) - sum(len(found & copied.keys()) for found in traces[:COPIED]),
+    }
+
+
+async def in_postgres(url: str, notes: Sequence[str]) -> None:
+    connection = await asyncpg.connect(url)
+    await connection.execute("CREATE TABLE public.copies (note text)")
+    await connection.executemany("INSERT INTO public.copies VALUES ($1)", [(note,) for note in notes])
+    await connection.close()
+
+
+def email(user: int) -> str:
+    return f"rowan.{user}@example.org"
+
+
 def soon(topology: Topology, endpoints: dict[str, str]) -> None:
     entries = [ConfigEntry(name, value, incremental_operation=AlterConfigOpType.SET) for name, value in SOON.items()]
     resources = [
@@ -202,11 +251,11 @@ def rows_for(user: int) -> list[tuple[str, list[tuple[object, ...]]]]:
     return [
         (
             "INSERT INTO users (id, user_id, username, email, phone, password_hash) VALUES (%s, %s, %s, %s, %s, 'x')",
-            [(user, f"p{user}", f"rowan{user}", f"rowan.{user}@example.org", f"+86 138 {user:08}")],
+            [(user, f"p{user}", f"rowan{user}", email(user), f"+86 138 {user:08}")],
         ),
         (
             "INSERT INTO user_profiles (id, user_id, real_name, bio, avatar) VALUES (%s, %s, %s, %s, %s)",
-            [(id_, user, f"Rowan Meadowsweet {user}", life, bytes(99) + str(user).encode()) for id_ in ids(1)],
+            [(id_, user, f"Rowan Meadowsweet {user}", life, random.Random(user).randbytes(90)) for id_ in ids(1)],
         ),
         (
             "INSERT INTO resumes (id, user_id, title, content) VALUES (%s, %s, 'Beekeeper', %s)",

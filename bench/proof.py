@@ -42,6 +42,7 @@ from streams.watch import enrichment_of, lanes_of, wait
 from tailrace.declared import read_whole
 from tailrace.endpoints import having
 from tailrace.example.load import load
+from tailrace.garbage import collect_seldom
 from tailrace.pipeline import Pipeline
 from tailrace.stack import Stack
 
@@ -68,6 +69,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=7, help="of what is spoilt")
     parser.add_argument("--folder", type=Path, help="keep the servers' data here")
     given = parser.parse_args()
+    collect_seldom()
     given.rate = RATES[given.profile] if given.rate is None else given.rate
     with ExitStack() as leaving:
         folder = given.folder or Path(leaving.enter_context(tempfile.TemporaryDirectory(prefix="tailrace-proof-")))

@@ -1,13 +1,14 @@
-"""What a deep audit costs beside a plain scan of the same rows, from MySQL and one store, into Python values.
+"""What audits cost beside a plain scan of the same rows, from MySQL and one store, into Python values.
 
     python -m bench.scan [--sink postgres] [--rows 50000] [--table jobs] [--rounds 3] [--folder F] [--share 1.0]
 
-The plain scan reads every row with the usual drivers, their usual conversions and nothing else: MySQL through
-pymysql's `SSCursor`, PostgreSQL through a cursor of asyncpg, MongoDB through pymongo, Elasticsearch through a point in
-time and its client, Neo4j through its driver, Redis by SCAN and MGET with each value's JSON decoded, SQLite by opening
-each user's file. Scan and audit take turns, each in a process of its own whose start is not counted;
-capture and delivery run beside them and have nothing to do. Prints JSON: seconds and processor seconds (medians of the
-rounds), peak memory in MB, and the audit divided by the scan in either.
+The plain scan reads every row with the usual drivers, their usual conversions and nothing else: MySQL through pymysql's
+`SSCursor`, PostgreSQL through a cursor of asyncpg, MongoDB through pymongo, Elasticsearch through a point in time and
+its client, Neo4j through its driver, Weaviate through its client's iterator, Redis by SCAN and MGET with each value's
+JSON decoded, SQLite by opening each user's file. The scan, a deep audit and a quick one take turns, each in a process
+of its own whose start is not counted; capture and delivery run beside them and have nothing to do. Prints JSON: seconds
+and processor seconds (medians of the rounds), peak memory in MB, the deep audit divided by the scan in either, and the
+quick one by the deep one.
 
 Starts servers of its own; with ``--folder`` their data stays there, and a later run goes on with the rows it finds.
 """
@@ -26,20 +27,23 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack, closing
 from pathlib import Path
-from typing import Any
-from urllib.parse import urlsplit
+from typing import Any, Literal, cast
+from urllib.parse import parse_qs, urlsplit
 
 import asyncpg
 import redis
+import weaviate
 from elasticsearch import Elasticsearch
 from neo4j import GraphDatabase
 from pymongo import MongoClient
 from pymysql.cursors import SSCursor
+from weaviate.classes.init import Auth
 
 from audit.deep import Terms, check
-from bench.depths import fill, ready
+from bench.filled import fill, ready
 from streams.mysql import MysqlUrl, connect
 from tailrace.declared import read_topology
+from tailrace.garbage import collect_seldom
 from tailrace.pipeline import Pipeline
 from tailrace.stack import Stack
 from tailrace.stack.beside import elsewhere
@@ -60,7 +64,7 @@ tables:
 """
 
 
-PLACES = {"redis": "{table}:{{id}}", "neo4j": "Scanned"}
+PLACES = {"redis": "{table}:{{id}}", "neo4j": "Scanned", "weaviate": "Scanned"}
 """Where rows go, where it is not called as their table is."""
 
 
@@ -166,6 +170,16 @@ def scan_neo4j(url: str, table: str) -> int:
         return sum(len(dict(one["n"])) > 0 for one in session.run(f"MATCH (n:{PLACES['neo4j']}) RETURN n"))
 
 
+def scan_weaviate(url: str, table: str) -> int:
+    parts = urlsplit(url)
+    with weaviate.connect_to_custom(
+        *(parts.hostname or "", parts.port or 80, False),
+        *(parts.hostname or "", int(parse_qs(parts.query)["grpc"][0]), False),
+        auth_credentials=Auth.api_key(parts.password or ""),
+    ) as client:
+        return sum(len(one.properties) > 0 for one in client.collections.use(PLACES["weaviate"]).iterator(True))
+
+
 SCANS: dict[str, Callable[[str, str], int]] = {
     "ai_identity": scan_postgres,
     "credit": scan_mysql_store,
@@ -176,20 +190,25 @@ SCANS: dict[str, Callable[[str, str], int]] = {
     "postgres": scan_postgres,
     "redis": scan_redis,
     "sqlite": scan_sqlite,
+    "weaviate": scan_weaviate,
 }
 
 
 # -- one turn, in a process of its own ----------------------------------------------------------------------------
 
 
-def turn(what: str, topics: Path, sink: str, table: str, endpoints: dict[str, str], share: float) -> dict[str, Any]:
+Turn = Literal["scan", "deep", "quick"]
+
+
+def turn(what: Turn, topics: Path, sink: str, table: str, endpoints: dict[str, str], share: float) -> dict[str, Any]:
     topology = read_topology(topics)
+    collect_seldom()
     began, spent = time.perf_counter(), time.process_time()
     if what == "scan":
         told: dict[str, Any] = {"rows": [scan_mysql(endpoints["mysql"], table), SCANS[sink](endpoints[sink], table)]}
     else:
         terms = Terms(timeout=300.0, share=share)
-        report = asyncio.run(check(topology, "future", endpoints, terms=terms, tell=_say)).report
+        report = asyncio.run(check(topology, "future", endpoints, depth=what, terms=terms, tell=_say)).report
         result = report.results[0]
         told = {"rows": [result.source_rows, result.sink_rows], "verdict": report.verdict}
     return told | {
@@ -232,7 +251,7 @@ def measured(given: argparse.Namespace) -> dict[str, Any]:
         leaving.callback(pipeline.stop)
         pipeline.start()
         took = ready(topology, endpoints, given.table)
-        turns: dict[str, list[dict[str, Any]]] = {"scan": [], "audit": []}
+        turns: dict[str, list[dict[str, Any]]] = {"scan": [], "deep": [], "quick": []}
         for _ in range(given.rounds):
             for what, runs in turns.items():
                 runs.append(apart(given, what, topics, endpoints))
@@ -240,13 +259,14 @@ def measured(given: argparse.Namespace) -> dict[str, Any]:
     return {
         "sink": given.sink,
         "table": given.table,
-        "rows": turns["audit"][-1]["rows"],
-        "verdict": turns["audit"][-1]["verdict"],
+        "rows": turns["deep"][-1]["rows"],
+        "verdict": [turns[depth][-1]["verdict"] for depth in ("deep", "quick")],
         "load": round(os.getloadavg()[0], 1),
         **took,
         **told,
-        "audit_over_scan": round(told["audit"]["seconds"] / told["scan"]["seconds"], 2),
-        "audit_over_scan_cpu": round(told["audit"]["cpu_s"] / told["scan"]["cpu_s"], 2),
+        "deep_over_scan": round(told["deep"]["seconds"] / told["scan"]["seconds"], 2),
+        "deep_over_scan_cpu": round(told["deep"]["cpu_s"] / told["scan"]["cpu_s"], 2),
+        "quick_over_deep": round(told["quick"]["seconds"] / told["deep"]["seconds"], 4),
     }
 
 
@@ -270,12 +290,12 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--share", type=float, default=1.0, help="of MySQL's time that the audit may take")
     parser.add_argument("--folder", type=Path, help="keep the servers' data here")
-    parser.add_argument("--turn", choices=["scan", "audit"], help=argparse.SUPPRESS)
+    parser.add_argument("--turn", choices=["scan", "deep", "quick"], help=argparse.SUPPRESS)
     parser.add_argument("--topics", type=Path, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.turn:
         endpoints = json.load(sys.stdin)
-        print(json.dumps(turn(given.turn, given.topics, given.sink, given.table, endpoints, given.share)))
+        print(json.dumps(turn(cast("Turn", given.turn), given.topics, given.sink, given.table, endpoints, given.share)))
     else:
         print(json.dumps(measured(given), indent=1))
 

@@ -120,7 +120,10 @@ def _booleans(heads: _Heads, values: Sequence[bool]) -> list[str]:
 
 
 def _texts(heads: _Heads, values: Sequence[str]) -> list[str]:
-    return [heads[len(text) if text.isascii() else len(text.encode())] + text for text in values]
+    try:
+        return _ascii(heads, values)
+    except _Odd:
+        return [heads[len(text) if text.isascii() else len(text.encode())] + text for text in values]
 
 
 def _dates(heads: _Heads, values: Sequence[str]) -> list[str]:

@@ -11,6 +11,7 @@ import msgspec
 
 from changes.canonical import Value
 from changes.envelope import Delivered, Headers
+from changes.errors import Rejected
 from changes.key import Key, key_of
 from changes.record import Record
 from changes.schema import TableSchema
@@ -27,12 +28,20 @@ def expand(
     target: Target,
     placement: Placement,
 ) -> list[Record]:
-    """The records of one change for one target, in the order in which they must be applied."""
+    """The records of one change for one target, in the order in which they must be applied.
+
+    None of a delete that tells no more than its key, where that leads to no place: a request named a row that is not
+    there, and says no more of it. Raises `Rejected` where a row has no place.
+    """
     before, after = change.before, change.after
     records: list[Record] = []
     if after is None:
         if before is not None:
-            records.append(_delete(target, headers, schema, before, placement(target, before)))
+            try:
+                records.append(_delete(target, headers, schema, before, placement(target, before)))
+            except Rejected:
+                if any(value is not None for name, value in before.items() if name not in schema.key):
+                    raise
         return records
     place = placement(target, after)
     if before is not None:

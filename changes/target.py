@@ -36,7 +36,9 @@ class Target(msgspec.Struct, frozen=True, gc=False):
     ``place`` is a table name, or a pattern such as ``job:{id}`` whose braces name columns. ``keep`` is ``mirror``
     (every row is there, none has a lifetime) or ``cache`` (a row that is there is right; ``keep_for`` seconds).
     ``user`` names the column that holds the id of the row's owner. ``hidden`` are captured columns that this
-    target must not receive; ``only`` restricts it to some. ``edges`` are what each row makes in a graph.
+    target must not receive; ``only`` restricts it to some. ``edges`` are what each row makes in a graph. ``stands_for``
+    is the declared place that this one, which is not declared, is to be exchanged with: its rows are stored as that
+    one's.
     """
 
     version: str
@@ -55,11 +57,17 @@ class Target(msgspec.Struct, frozen=True, gc=False):
     tombstones_for: int = 7 * 86400
     of: str | None = None
     edges: tuple[Edge, ...] = ()
+    stands_for: str | None = None
 
     @property
     def name(self) -> str:
         """Unique within a version's sink: what outcomes, metrics and tombstones are filed under."""
         return self.place
+
+    @property
+    def declared(self) -> str:
+        """The `name` of the declared place that it is, or stands for."""
+        return self.stands_for or self.place
 
     @property
     def source(self) -> str:
@@ -70,7 +78,7 @@ class Target(msgspec.Struct, frozen=True, gc=False):
     def mapping(self) -> int:
         """The mapping version ``_tr_map``: 31 bits that change when this declaration changes what is stored."""
         declared = (
-            self.place,
+            self.declared,
             self.keep,
             self.keep_for,
             self.user,

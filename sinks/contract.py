@@ -4,9 +4,10 @@ A sink classifies what its store answers and does nothing about it: no retries, 
 metrics. Those are `streams.deliver`'s, once for all sinks.
 """
 
-from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from changes.canonical import Value
 from changes.key import Key
@@ -65,6 +66,41 @@ class Sink(Protocol):
 
     async def close(self) -> None:
         """Release everything; idempotent, never raises."""
+
+
+@dataclass(frozen=True)
+class Swap:
+    """Two places of one table in one store: ``shadow`` is to be where ``live`` is, which stays there as ``kept``."""
+
+    live: Target
+    shadow: Target
+    kept: Target
+
+
+Exchange = Callable[[], Awaitable[None]]
+
+
+@runtime_checkable
+class Exchanging(Sink, Protocol):
+    """A sink that has more, where its store can put a place under another's name; decision 14 says why so.
+
+    All may be called as soon as `Sink.open` has connected, whatever tables it was given, and raise as `Sink.open` does.
+    """
+
+    def held(self, swaps: Sequence[Swap]) -> AbstractAsyncContextManager[Exchange]:
+        """For as long as the block lasts, nobody writes to the live places, which are read as ever: whoever tries
+        waits, or has a `Transient`. They are free behind it, and whatever a process that was killed had left held.
+
+        What it gives exchanges all of them: a reader of the live places finds the old ones or the new ones, and
+        everything that is written from then on goes to the new. It is called once nobody writes to the shadows any
+        more. Where it was broken off it may be called again, in a block of its own, and does what is left to do.
+        """
+
+    async def exchanged(self, swaps: Sequence[Swap]) -> bool:
+        """Whether these were exchanged: the old places are there under the names that they are kept under."""
+
+    async def drop(self, targets: Sequence[Target]) -> None:
+        """Remove places with all that they hold, tombstones too; those that are not there are none."""
 
 
 @dataclass(frozen=True)

@@ -28,17 +28,7 @@ class Follower:
 
     def __init__(self, url: KafkaUrl, version: str, topic: str, **settings: Any) -> None:
         self._topic = topic
-        self._consumer = Consumer(
-            url.config(
-                group_id=f"{version}.tailrace.audit",
-                enable_auto_commit=False,
-                enable_partition_eof=True,
-                isolation_level="read_committed",
-                auto_offset_reset="error",
-                fetch_wait_max_ms=10,
-                **settings,
-            )
-        )
+        self._consumer = Consumer(url.reading(version, "audit", **settings))
         self._at: dict[int, int] = {}
 
     @property

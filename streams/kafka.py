@@ -68,6 +68,19 @@ class KafkaUrl:
             }
         return config | {name.replace("_", "."): value for name, value in more.items()}
 
+    def reading(self, version: str, who: str, **more: Any) -> dict[str, Any]:
+        """`config` of a consumer that reads what is committed, joins no group and commits nothing; it is told where a
+        partition ends. ``who`` is a name for the broker's eyes."""
+        settings = {
+            "group_id": f"{version}.tailrace.{who}",
+            "enable_auto_commit": False,
+            "enable_partition_eof": True,
+            "isolation_level": "read_committed",
+            "auto_offset_reset": "error",
+            "fetch_wait_max_ms": 10,
+        }
+        return self.config(**settings | more)
+
 
 def classified(error: KafkaError, what: str) -> Exception:
     """`Misconfigured` where the broker refuses us, `Transient` otherwise."""
@@ -161,13 +174,8 @@ def read_topic(
     where the broker cannot be reached.
     """
     consumer = Consumer(
-        url.config(
-            group_id=f"{topic.partition('.')[0]}.tailrace.reader",
-            enable_auto_commit=False,
-            enable_partition_eof=True,
-            isolation_level="read_committed" if committed else "read_uncommitted",
-            auto_offset_reset="error",
-            fetch_wait_max_ms=10,
+        url.reading(
+            topic.partition(".")[0], "reader", isolation_level="read_committed" if committed else "read_uncommitted"
         )
     )
     try:

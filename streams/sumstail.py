@@ -16,16 +16,7 @@ class SumsTail:
 
     def __init__(self, url: KafkaUrl, version: str) -> None:
         self._topic = internal_topic(version, "sums")
-        self._consumer = Consumer(
-            url.config(
-                group_id=f"{version}.tailrace.sums",
-                enable_auto_commit=False,
-                enable_partition_eof=True,
-                isolation_level="read_committed",
-                auto_offset_reset="earliest",
-                fetch_wait_max_ms=10,
-            )
-        )
+        self._consumer = Consumer(url.reading(version, "sums", auto_offset_reset="earliest"))
         self._assigned = False
         self._ahead: deque[Message] = deque()
         self._told = Told()

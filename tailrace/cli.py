@@ -28,6 +28,7 @@ from tailrace.commands.tap import tap
 from tailrace.commands.trace import trace
 from tailrace.commands.validate import validate
 from tailrace.commands.wait import wait
+from tailrace.garbage import collect_seldom
 from tailrace.stack.commands import stack
 from tailrace.stack.errors import StackError
 
@@ -71,6 +72,7 @@ for command in (
 
 
 def main() -> None:
+    collect_seldom()
     try:
         cli(standalone_mode=False)
     except click.ClickException as error:

@@ -29,6 +29,7 @@ from streams.mysql import MysqlUrl
 from streams.topics import topic_specs
 from tailrace.declared import read_topology
 from tailrace.endpoints import endpoints_of
+from tailrace.garbage import collect_seldom
 from tailrace.health import STANDING_BY
 from tailrace.logs import set_up
 from tailrace.places import home
@@ -155,6 +156,7 @@ def main(arguments: list[str]) -> int:
     """``capture|enrich|deliver|audit VERSION [SINK…]``."""
     role, version, *sinks = arguments
     set_up(f"{version} {role}")
+    collect_seldom()
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())

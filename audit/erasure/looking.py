@@ -105,47 +105,46 @@ class Looking:
             if step is not None and goes(step) and (subject := self.subjects.owner(_owner(step, row))) is not None:
                 rows.append((subject, Trace(table, topics.ROW)))
 
-        shared, found = await self._others(each)
-        self.subjects.share(shared)
-        seen = self._seen(found, found.hits)
+        found, _ = await self._others(each)
+        seen = self._seen(found, {(where.partition("\n")[0], index) for where, index in found.hits})
         for subject, trace in rows:
             seen.traces.setdefault(subject.who, []).append(trace)
         return seen
 
-    async def _others(self, each: mysql.Each = lambda *_: None) -> tuple[set[int], Found]:
-        """The needles that others' rows hold too, and the search of MySQL, without what the declaration keeps there."""
-        steps = self.subjects.steps
+    async def _others(self, each: mysql.Each = lambda *_: None) -> tuple[Found, bool]:
+        """The search of MySQL, without what the declaration keeps there; and whether others' rows hold what was looked
+        for till now: it is shared."""
+        steps, shared = self.subjects.steps, False
 
         def naming(table: str, column: str, row: Mapping[str, Any]) -> str:
             step = steps.get(table)
             owner = None if step is None else _owner(step, row)
             return f"{table}.{column}" if owner is None else f"{table}.{column}\n{owner}"
 
-        found = await mysql.find(self.endpoints["mysql"], self.subjects.needles, naming, each)
-        shared: set[int] = set()
-        hits: set[tuple[str, int]] = set()
-        for where, index in found.hits:
+        def sift(where: str, index: int) -> bool:
+            nonlocal shared
             subject, one = self.subjects.at(index)
             what, _, owner = where.partition("\n")
             whose = self.subjects.owner(owner) if owner else None
-            step = steps.get(what.partition(".")[0])
             if owner and whose is not subject and (not one.strict or one.what == what):
-                shared.add(index)
-            elif step is None or whose is not subject or not _stays(step, what.partition(".")[2]):
-                hits.add((what, index))
-        found.hits = hits
-        return shared, found
+                self.subjects.share([index])
+                shared = True
+                return False
+            step = steps.get(what.partition(".")[0])
+            return step is None or whose is not subject or not _stays(step, what.partition(".")[2])
+
+        found = Found("mysql", self.subjects.needles, sift)
+        await asyncio.to_thread(mysql.look_through, self.endpoints["mysql"], found, naming, each)
+        return found, shared
 
     async def _shared_since(self, seen: Sequence[Seen]) -> bool:
         """Whether others have written since what was taken for a trace."""
         if any(one.undecided and one.place == "mysql" for one in seen):
             return False
-        shared, _ = await self._others()
-        new = {index for index in shared if self.subjects.counts(index)}
-        if new:
-            self.subjects.share(new)
+        _, shared = await self._others()
+        if shared:
             self._source = None
-        return bool(new)
+        return shared
 
     async def _store(self, sink: str) -> list[Seen]:
         """By values in all that the store holds, and by rows in what is declared."""

@@ -11,6 +11,7 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
+from itertools import chain, islice
 from pathlib import Path
 
 from confluent_kafka import Message
@@ -26,6 +27,7 @@ from audit.erasure.source import Owned
 from audit.erasure.subject import Subject, Subjects
 from audit.erasure.values import Person
 from audit.receipt import Place, Receipt, overall, signed
+from audit.search.needle import needles_of
 from changes.errors import Transient
 from changes.progress import KeyValue
 from changes.schema import TableSchema
@@ -111,14 +113,14 @@ class Erasing:
         """
         began = self.clock()
         steps = self.steps()
-        ones = [One(self.what(user, steps), Gathered(Person(self.secret.search))) for user in users]
+        ones = [One(self.what(user, steps), Gathered(Person())) for user in users]
         await asyncio.to_thread(self._delete, ones)
         behind = await asyncio.to_thread(self._follow)
         await asyncio.to_thread(self._gather, steps, ones)
         await asyncio.to_thread(self._tell_again, ones)
         await self._forget(ones)
         await asyncio.to_thread(self._rewrite, ones)
-        subjects = Subjects(self.version, self.secret, steps, [self._subject(one) for one in ones])
+        subjects = Subjects(self.version, self.secret, steps, [*self._subjects(ones)])
         looking = Looking(self.topology, self.version, self.endpoints, subjects, self.folders, behind, self.tell)
         await looking.source()
         await asyncio.to_thread(self._take_letters, subjects, ones)
@@ -227,10 +229,14 @@ class Erasing:
             folder = Path(self.endpoints["sqlite"].removeprefix("sqlite://")) if places else Path()
             one.files = sum(rewritten(folder, place) for place in places)
 
-    def _subject(self, one: One) -> Subject:
-        keys = one.gathered.keys(handed_on=False)
-        hashed = {table: frozenset(self.secret.key(table, key) for key in found) for table, found in keys.items()}
-        return Subject(self.who(one.what), one.gathered.person.needles, hashed)
+    def _subjects(self, ones: Sequence[One]) -> Iterator[Subject]:
+        """By what is rare among all of theirs, each of their values is found soonest."""
+        texts = [one.gathered.person.texts for one in ones]
+        needles = iter(needles_of(self.secret.search, [*chain.from_iterable(texts)]))
+        for one, theirs in zip(ones, texts, strict=True):
+            keys = one.gathered.keys(handed_on=False)
+            hashed = {table: frozenset(self.secret.key(table, key) for key in found) for table, found in keys.items()}
+            yield Subject(self.who(one.what), [*islice(needles, len(theirs))], hashed)
 
     def _take_letters(self, subjects: Subjects, ones: Sequence[One]) -> None:
         by_who = {subject.who: one for subject, one in zip(subjects.all, ones, strict=True)}

@@ -8,7 +8,7 @@ from pathlib import Path
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from audit.search.needles import digest
+from audit.search.needle import digest
 from changes.errors import Misconfigured
 
 

@@ -8,7 +8,8 @@ import msgspec
 from audit.erasure.plan import Step
 from audit.erasure.secret import Secret
 from audit.receipt import Sought
-from audit.search.needles import Needle, Needles
+from audit.search.needle import Needle
+from audit.search.needles import Needles
 from changes.envelope import decode_key
 from changes.progress import KeyValue
 
@@ -47,6 +48,9 @@ class Subjects:
         }
         self._owners: dict[object, Subject | None] = {}
         self._indexed = [(subject, one) for subject in subjects for one in subject.needles]
+        self._forms: dict[tuple[str, int], list[int]] = {}
+        for index, (subject, one) in enumerate(self._indexed):
+            self._forms.setdefault((subject.who, one.group), []).append(index)
         self.needles = Needles(secret.search, [one for _, one in self._indexed])
 
     def at(self, index: int) -> tuple[Subject, Needle]:
@@ -59,10 +63,11 @@ class Subjects:
         return one.group not in subject.shared
 
     def share(self, indexes: Iterable[int]) -> None:
-        """Others hold these too, in whichever way they are written."""
+        """Others hold these too: in whichever way they are written, they are looked for no longer."""
         for index in indexes:
             subject, one = self._indexed[index]
             subject.shared.add(one.group)
+            self.needles.leave_out(self._forms[subject.who, one.group])
 
     def owner(self, value: object) -> Subject | None:
         """Who has that id."""

@@ -1,7 +1,8 @@
 """What of a person's values can be looked for as bytes, in the forms in which stores write them: pure.
 
 A text is looked for by stretches of it that every store writes alike: without quotes, backslashes, control characters
-and whatever else JSON, SQL or a record's text form may write in another way.
+and whatever else JSON, SQL or a record's text form may write in another way. What consists of few different bytes,
+zeros or dashes, is not looked for: it stands in anything and tells of nobody.
 """
 
 import base64
@@ -10,22 +11,29 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 
-from audit.search.needles import LONGEST, WINDOW, Needle, needle
+from audit.search.needle import LONGEST, WINDOW, Text
 from changes.canonical import Value
 from changes.schema import Column, Kind, TableSchema
 
 LEAST = 24
 """Bytes of a stretch that tells whose text it is, where the column does not."""
 STRETCHES = 3
-"""So many of a text are looked for: its longest ones."""
+"""So many of a text are looked for: its longest ones. Of bytes: their beginning, middle and end."""
+BYTES = 30
+"""Of binary values so many bytes are a stretch: in hexadecimal they are fewer than `LONGEST`."""
 _ENDS = re.compile(r"[\x00-\x1f\x7f\"'\\/<>&,(){}\[\]]")
 
 
 def stretches(text: str, least: int) -> list[str]:
     """The longest stretches of a text, each of ``least`` bytes or more and cut to `LONGEST`."""
-    parts = [part.strip() for part in _ENDS.split(text)]
-    long = sorted({part for part in parts if len(part.encode("utf-8", "replace")) >= least}, key=len, reverse=True)
-    return [_cut(part, LONGEST) for part in long[:STRETCHES]]
+    parts = {_cut(part.strip(), LONGEST): len(part) for part in _ENDS.split(text)}
+    telling = [part for part in parts if tells(part.encode("utf-8", "replace"), least)]
+    return sorted(telling, key=lambda part: (-parts[part], part))[:STRETCHES]
+
+
+def tells(stretch: bytes, least: int) -> bool:
+    """Whether there are ``least`` bytes, and different ones enough: two of 8, four of 24."""
+    return len(stretch) >= least and len(set(stretch)) > least // 8
 
 
 def _cut(text: str, size: int) -> str:
@@ -42,8 +50,11 @@ def forms(column: Column, value: Value, *, strict: bool) -> Iterator[list[bytes]
         return
     if column.kind is Kind.BYTES:
         data = value if isinstance(value, bytes) else _from_base64(value)
-        if len(data) >= LEAST:
-            yield [data[:LONGEST], base64.b64encode(data[: LONGEST // 4 * 3]), data[: LONGEST // 2].hex().encode()]
+        last = max(len(data) - BYTES, 0)
+        for start in sorted({at // 3 * 3 for at in (0, last // 2, last)}):  # base64 writes three bytes as four
+            some = data[start : start + BYTES]
+            if tells(some, LEAST):
+                yield [some, base64.b64encode(some[: len(some) // 3 * 3]), some.hex().encode()]
     elif column.kind in {Kind.TEXT, Kind.JSON} and isinstance(value, str) and not column.type.startswith("enum"):
         for part in stretches(value, WINDOW if strict else LEAST):
             plain = part.encode("utf-8", "replace")
@@ -61,11 +72,10 @@ def _from_base64(text: str) -> bytes:
 class Person:
     """What is known of one person: gathered of rows, old and new, and of the keys that they had."""
 
-    def __init__(self, secret: bytes, most: int = 2000) -> None:
-        self._secret = secret
+    def __init__(self, most: int = 2000) -> None:
         self._most = most
-        self._strict: dict[str, list[Needle]] = {}
-        self._others: dict[str, list[Needle]] = {}
+        self._strict: dict[bytes, list[Text]] = {}
+        self._others: dict[bytes, list[Text]] = {}
         self.left_out = 0
         """Values beyond ``most`` that are not looked for as bytes."""
 
@@ -89,15 +99,15 @@ class Person:
 
     def _add(self, what: str, written: list[bytes], *, strict: bool) -> None:
         group = len(self._strict) + len(self._others)
-        made = [needle(self._secret, data, what, strict=strict, group=group) for data in written]
         known = self._strict if strict else self._others
-        if made[0].digest in known:
+        if written[0] in known:
             return
         if len(self._strict) + len(self._others) >= self._most and not strict:
             self.left_out += 1
             return
-        known[made[0].digest] = made
+        known[written[0]] = [Text(data, what, strict, group) for data in written]
 
     @property
-    def needles(self) -> list[Needle]:
-        return [one for made in (*self._strict.values(), *self._others.values()) for one in made]
+    def texts(self) -> list[Text]:
+        """All that is looked for of them."""
+        return [one for written in (*self._strict.values(), *self._others.values()) for one in written]

@@ -12,14 +12,13 @@ Finder = Callable[[str, Needles], Awaitable[Found]]
 """Looks through all that the server at a URL holds for us. Raises `Transient` or `Misconfigured`."""
 
 _FINDERS = {
-    "redis": "redis",
     "postgres": "postgres",
     "ai_identity": "postgres",
     "dao": "mysql",
     "credit": "mysql",
     "sqlite": "files",
 }
-_WALKED = ("mongodb", "elasticsearch", "neo4j", "weaviate")
+_WALKED = ("redis", "mongodb", "elasticsearch", "neo4j", "weaviate")
 
 
 def finder(sink: str) -> Finder | None:

@@ -10,7 +10,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from audit.search.found import Found
-from audit.search.needles import LONGEST, Needles
+from audit.search.needle import LONGEST
+from audit.search.needles import Needles
 from changes.errors import Misconfigured
 
 _PIECE = 1 << 20
@@ -42,7 +43,7 @@ def look_through(place: str, folders: Iterable[Path], needles: Needles) -> Found
             except FileNotFoundError:
                 continue
             except OSError as error:
-                found.unread.append(f"{needles.hides(name)}: {error.strerror}")
+                found.leave(f"{name}: {error.strerror}")
     return found.end()
 
 

@@ -27,18 +27,18 @@ Each = Callable[[str, Mapping[str, Any]], None]
 """Sees a row: its table, and its values."""
 
 
-async def find(url: str, needles: Needles, naming: Naming | None = None, each: Each = lambda *_: None) -> Found:
-    """Raises `Transient` or `Misconfigured`. ``naming`` names what is looked at, for whoever sifts it then; ``each``
-    sees every row, in another thread."""
-    return await asyncio.to_thread(_find, MysqlUrl.parse(url), needles, naming or _named, each)
+async def find(url: str, needles: Needles) -> Found:
+    """Raises `Transient` or `Misconfigured`."""
+    return await asyncio.to_thread(look_through, url, Found("mysql", needles))
 
 
 def _named(table: str, column: str, _: Mapping[str, Any]) -> str:
     return f"{table}.{column}"
 
 
-def _find(url: MysqlUrl, needles: Needles, naming: Naming, each: Each) -> Found:
-    found = Found("mysql", needles)
+def look_through(text: str, found: Found, naming: Naming = _named, each: Each = lambda *_: None) -> Found:
+    """``naming`` names what is looked at, for whoever sifts it; ``each`` sees every row. Blocking."""
+    url = MysqlUrl.parse(text)
     with session(url, conv=TEXT_PROTOCOL) as connection:
         tables: dict[str, dict[str, bool]] = {}
         with connection.cursor() as cursor:

@@ -36,7 +36,7 @@ async def find(url: str, needles: Needles) -> Found:
             if readable:
                 await _table(connection, f"{quote(schema)}.{quote(table)}", name, found)
             else:
-                found.unread.append(f"`{name}` may not be read whole")
+                found.leave(f"`{name}` may not be read whole")
     except asyncpg.UndefinedTableError:
         raise Transient("PostgreSQL: a table was dropped while it was looked through") from None
     except asyncpg.PostgresError as error:

@@ -1,4 +1,4 @@
-"""MongoDB, Elasticsearch, Neo4j and Weaviate: all that they hold, as the search for canaries walks through it."""
+"""Redis, MongoDB, Elasticsearch, Neo4j and Weaviate: all they hold, as the search for canaries walks through it."""
 
 import asyncio
 from collections.abc import Callable, Iterable
@@ -22,7 +22,7 @@ class Shown:
         self._found.look(where, *flat(seen))
 
     def leave(self, what: str) -> None:
-        self._found.unread.append(what)
+        self._found.leave(what)
 
 
 async def find(kind: str, url: str, needles: Needles) -> Found:

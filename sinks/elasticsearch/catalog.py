@@ -62,28 +62,36 @@ async def _has(wire: Wire, analyzer: str) -> bool:
 
 async def ensure(wire: Wire, index: Index, analyzers: Analyzers, version: tuple[int, int]) -> Mapping[str, Any]:
     """Create or widen an index; the fields that it has then, as they are mapped."""
-    found = await _find(wire, index)
+    name = await behind(wire, index.alias) or index.name
+    found = await _find(wire, index, name)
     if found is None:
         await _create(wire, index, creation(index, analyzers, version))
-        found = await _find(wire, index)
+        found = await _find(wire, index, name)
         if found is None:
-            raise Transient(f"Elasticsearch: the index `{index.name}` went away as it was made")
+            raise Transient(f"Elasticsearch: the index `{name}` went away as it was made")
     # Made by another process a moment ago, or just started: until its shard is there, whoever searches is refused.
-    await wire.ask("GET", f"/_cluster/health/{index.name}?wait_for_status=yellow&timeout=60s")
+    await wire.ask("GET", f"/_cluster/health/{name}?wait_for_status=yellow&timeout=60s")
     lacking = additions(index, analyzers, found)
     if lacking or found.meta != meta(index):
-        await _put(wire, "PUT", f"/{index.name}/_mapping", {"_meta": meta(index), "properties": lacking})
+        await _put(wire, "PUT", f"/{name}/_mapping", {"_meta": meta(index), "properties": lacking})
     if index.alias not in found.aliases:
-        seen_as = {"index": index.name, "alias": index.alias, **alias_body()}
+        if await behind(wire, index.alias) not in (None, name):
+            raise Transient(f"Elasticsearch: `{index.alias}` was given to another index meanwhile")
+        if found.aliases:
+            raise Misconfigured(
+                f"Elasticsearch: `{index.alias}` is gone, and `{name}` is kept as {', '.join(sorted(found.aliases))}:"
+                " drop that, or give it the alias by hand"
+            )
+        seen_as = {"index": name, "alias": index.alias, **alias_body()}
         await _put(wire, "POST", "/_aliases", {"actions": [{"add": seen_as}]})
     if found.durability != "request":
-        await _put(wire, "PUT", f"/{index.name}/_settings", {"index.translog.durability": "request"})
-    for name in outgrown(index, analyzers, found):
+        await _put(wire, "PUT", f"/{name}/_settings", {"index.translog.durability": "request"})
+    for column in outgrown(index, analyzers, found):
         log.warning(
             "`%s` of `%s` is another type than when it was first stored: it is kept right, and searched as it was then;"
             " for more choose another `place` and replay",
+            column,
             name,
-            index.name,
         )
     return {**found.properties, **lacking}
 
@@ -128,12 +136,18 @@ class _Described(msgspec.Struct):
     settings: _Settings
 
 
-async def _find(wire: Wire, index: Index) -> Found | None:
-    answer = await wire.ask("GET", f"/{index.name}", allow=(GONE,))
+async def behind(wire: Wire, alias: str) -> str | None:
+    """The index that an alias stands for; ``None`` where there is no such alias."""
+    answer = await wire.ask("GET", f"/_alias/{alias}", allow=(GONE,))
+    return None if answer.status == GONE else next(iter(msgspec.json.decode(answer.body, type=dict[str, Any])))
+
+
+async def _find(wire: Wire, index: Index, name: str) -> Found | None:
+    answer = await wire.ask("GET", f"/{name}", allow=(GONE,))
     if answer.status == GONE:
         return None
     described = msgspec.json.decode(answer.body, type=dict[str, _Described])
-    one = described.get(index.name)
+    one = described.get(name)
     if one is None:
-        raise Misconfigured(f"Elasticsearch: `{index.name}` is an alias of somebody else's; choose another `place`")
+        raise Misconfigured(f"Elasticsearch: `{name}` is an alias of somebody else's; choose another `place`")
     return Found(one.mappings.meta, one.mappings.properties, tuple(one.aliases), one.settings.index.translog.durability)

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from typing import Any
 
 import msgspec
@@ -13,7 +14,8 @@ from changes.key import Key, keys_of
 from changes.record import APPLIED, STALE, BucketSum, Outcome, Record, StoredRow, StoredSums, rejected
 from changes.schema import Column, TableSchema
 from changes.target import Target
-from sinks.elasticsearch import catalog, graves, index_of, stamps, statements
+from sinks.contract import Exchange, Swap
+from sinks.elasticsearch import alias_of, catalog, exchange, graves, index_of, stamps, statements
 from sinks.elasticsearch.errors import CONFLICT, Cause, classify
 from sinks.elasticsearch.mappings import Analyzers, Index, index_for
 from sinks.elasticsearch.statements import Held, Prepared
@@ -177,14 +179,12 @@ class ElasticsearchSink:
     async def read(
         self, target: Target, schema: TableSchema, wanted: Sequence[tuple[str, Key]]
     ) -> list[StoredRow | None]:
-        index = index_for(target, schema)
+        index, name = index_for(target, schema), await self._name(target)
         stored, found = _storing(index.columns, schema), list[StoredRow | None]()
         for start in range(0, len(wanted), _PAGE):
             page = wanted[start : start + _PAGE]
             ids = [place or id_of(index.key, key) for place, key in page]
-            answer = await self._wire.ask(
-                "POST", statements.MGET, statements.wanted([(index.name, id_) for id_ in ids])
-            )
+            answer = await self._wire.ask("POST", statements.MGET, statements.wanted([(name, id_) for id_ in ids]))
             for (_, key), id_, one in zip(page, ids, statements.got(answer.body), strict=True):
                 if one.error is not None:
                     raise _unreadable(one.error)
@@ -198,7 +198,7 @@ class ElasticsearchSink:
         if buckets is not None and not buckets:
             return
         stored = _storing(target.columns(schema), schema)
-        async with view(self._wire, index_of(target)) as seen:
+        async with view(self._wire, await self._name(target)) as seen:
             async for hits in seen.pages(statements.living(buckets)):
                 for hit in hits:
                     found = stored(hit.source, hit.id)
@@ -211,7 +211,7 @@ class ElasticsearchSink:
     async def sums(self, target: Target, schema: TableSchema, upto: int) -> StoredSums:
         stored = _storing(tuple(schema.column(name) for name in schema.key), schema)
         names = [*schema.key, "_tr_bucket"]
-        async with view(self._wire, index_of(target)) as seen:
+        async with view(self._wire, await self._name(target)) as seen:
             sums = await seen.sums(upto)
             async for hits in seen.pages(statements.foreign(), schema.key):
                 for hit in hits:
@@ -226,6 +226,25 @@ class ElasticsearchSink:
                         beyond[row.place, row.key.canonical] = bucket
         return StoredSums(sums, beyond)
 
+    async def _name(self, target: Target) -> str:
+        """The index in which a target's documents are: that behind its alias, which is not always called after it."""
+        return await catalog.behind(self._wire, alias_of(target)) or index_of(target)
+
+    @asynccontextmanager
+    async def held(self, swaps: Sequence[Swap]) -> AsyncIterator[Exchange]:
+        indexes = [await self._name(swap.live) for swap in swaps]
+        try:
+            await exchange.hold(self._wire, indexes)
+            yield lambda: exchange.exchange(self._wire, swaps)
+        finally:
+            await exchange.free(self._wire, [await self._name(swap.live) for swap in swaps])
+
+    async def exchanged(self, swaps: Sequence[Swap]) -> bool:
+        return await exchange.exchanged(self._wire, swaps)
+
+    async def drop(self, targets: Sequence[Target]) -> None:
+        await exchange.drop(self._wire, targets)
+
     async def stamp(self, lane: str, stamp: str) -> str | None:
         """Keep ``stamp`` (a few kB of text at most) for ``lane``, durably; the one it replaced, None for none."""
         return await stamps.stamp(self._wire, lane, stamp)
@@ -239,7 +258,7 @@ class ElasticsearchSink:
 
     async def _expire(self) -> None:
         for target in self._targets.values():
-            await graves.clear(self._wire, index_of(target), self._now() - target.tombstones_for * 1000)
+            await graves.clear(self._wire, await self._name(target), self._now() - target.tombstones_for * 1000)
         self._expired_at = self._clock()
 
 

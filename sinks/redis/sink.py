@@ -100,12 +100,7 @@ class RedisSink:
         pipeline = self._client.pipeline(transaction=False)
         for keys, values in calls:
             pipeline.evalsha(self._script, len(keys), *keys, *values)
-        # Errors as values: raised by the pipeline they would carry the command, and with it the rows.
-        answers = await pipeline.execute(raise_on_error=False)
-        for answer in answers:
-            if isinstance(answer, Exception):
-                raise answer
-        return answers
+        return _or_raise(await pipeline.execute(raise_on_error=False))
 
     async def read(
         self, target: Target, schema: TableSchema, wanted: Sequence[tuple[str, Key]]
@@ -119,8 +114,10 @@ class RedisSink:
         if not places:
             return []
         with _translated():
-            texts: list[Any] = await self._client.mget([*places, *map(statements.stamp_key, places)])
-            left: list[int] = await self._client.eval(statements.LEFT, len(places), *places)
+            pipeline = self._client.pipeline(transaction=False)
+            pipeline.mget([*places, *map(statements.stamp_key, places)])
+            pipeline.eval(statements.LEFT, len(places), *places)
+            texts, left = _or_raise(await pipeline.execute(raise_on_error=False))
         stored = _storing(target, schema)
         return list(map(stored, places, texts[: len(places)], texts[len(places) :], left))
 
@@ -221,8 +218,8 @@ class RedisSink:
 
 def _storing(target: Target, schema: TableSchema) -> Callable[[str, bytes | None, bytes | None, int], StoredRow | None]:
     """What makes a row of its place, its value, its stamp and its lifetime."""
-    names, key_of = [column.name for column in target.columns(schema)], keys_of(schema)
-    mapping = target.mapping
+    names, key_of = {column.name for column in target.columns(schema)}, keys_of(schema)
+    mapping, (given, _) = target.mapping, statements.lifetimes(target, alive=True)
 
     def stored(place: str, text: bytes | None, stamp: bytes | None, left: int) -> StoredRow | None:
         """A value without a stamp was not written by us, or lost it: its position is 0, and the next write lands."""
@@ -237,11 +234,20 @@ def _storing(target: Target, schema: TableSchema) -> Callable[[str, bytes | None
             return None
         told = statements.stamp_from(stamp)
         # One that went meanwhile was there; one that was written under another declaration lives as that says.
-        lives = left == _GONE or told.mapping != mapping or statements.lives_right(target, left)
+        lives = left == _GONE or told.mapping != mapping or statements.lives_right(given, left)
         wrong = () if lives else (statements.LIFETIME,)
         return StoredRow(key, place, told.position, told.hash, told.mapping, row, told.generation, wrong)
 
     return stored
+
+
+def _or_raise(answers: list[Any]) -> list[Any]:
+    """A pipeline's answers. Errors among them are values: raised by the pipeline itself they would carry the command,
+    and with it the rows."""
+    for answer in answers:
+        if isinstance(answer, Exception):
+            raise answer
+    return answers
 
 
 def _text(value: Any) -> str | None:

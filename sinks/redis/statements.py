@@ -9,7 +9,7 @@ Generation and position are compared as text of 24 digits: Redis's Lua holds num
 them. Stamps from before there were generations begin with the position's 19 digits; their generation is 0.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from typing import Any, NamedTuple
 
 import msgspec
@@ -146,13 +146,13 @@ def value_text(row: Mapping[str, Value]) -> bytes:
     return text
 
 
-def row_from(columns: Sequence[str], text: bytes) -> dict[str, Value] | None:
+def row_from(columns: Set[str], text: bytes) -> dict[str, Value] | None:
     """The columns of a stored value, NULL where it has none of that name; ``None`` where it is no row's JSON."""
     try:
         found = _decode(text)
     except (msgspec.DecodeError, UnicodeDecodeError):
         return None
-    return {name: found.get(name) for name in columns}
+    return found if found.keys() == columns else {name: found.get(name) for name in columns}
 
 
 def lifetimes(target: Target, *, alive: bool, lived: int = 0) -> tuple[int, int]:
@@ -168,9 +168,9 @@ def lifetimes(target: Target, *, alive: bool, lived: int = 0) -> tuple[int, int]
     return max((keep - lived) * 1000, 1) if keep else 0, max(target.tombstones_for, keep) * 1000
 
 
-def lives_right(target: Target, left: int) -> bool:
-    """Whether a value with so many ms left, by `LEFT`, has the lifetime that it was written with."""
-    given, _ = lifetimes(target, alive=True)
+def lives_right(given: int, left: int) -> bool:
+    """Whether a value with so many ms left, by `LEFT`, has the lifetime ``given`` that it was written with, see
+    `lifetimes`."""
     return 0 <= left <= given if given else left == -1
 
 

@@ -3,7 +3,7 @@
 Where neither row nor tombstone exists yet there is nothing that both would have to lock.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
 import xxhash
@@ -18,6 +18,11 @@ remainder never wait for each other."""
 def locks(records: Sequence[Record]) -> list[tuple[int, int]]:
     """The locks of a batch: ascending, so that no two batches block each other for good."""
     return sorted({(_lock_number(record.target.name), record.key.bucket % LOCK_GROUPS) for record in records})
+
+
+def every_lock(targets: Iterable[str]) -> list[tuple[int, int]]:
+    """The locks of all rows of some targets: whoever has them is the only writer."""
+    return sorted({(_lock_number(target), group) for target in targets for group in range(LOCK_GROUPS)})
 
 
 @lru_cache(maxsize=1024)

@@ -74,7 +74,11 @@ def book(
     outcomes: Sequence[Outcome],
     targets: Mapping[str, Sequence[str]],
 ) -> dict[Part, Account]:
-    """The accounts of the partitions of a batch with that batch in them. ``targets``: names by topic."""
+    """The accounts of the partitions of a batch with that batch in them. ``targets``: names by topic.
+
+    An account that knows nothing of one of them is from before it was declared, and begins anew: what each target's
+    counts add up to has to be the same.
+    """
     fates = _fates(prepared, outcomes)
     unreadable = {id(message) for message, _ in prepared.unreadable}
     booked: dict[Part, Account] = {}
@@ -82,7 +86,7 @@ def book(
         part, offset = (message.topic() or "", message.partition() or 0), message.offset() or 0
         account = booked.get(part)
         if account is None:
-            before = accounts.get(part) or Account(offset, 0, offset)
+            before = _of_all(accounts.get(part) or Account(offset, 0, offset), targets.get(part[0], ()))
             counts = {name: msgspec.structs.replace(found) for name, found in before.counts.items()}
             account = booked[part] = msgspec.structs.replace(before, counts=counts)
         if offset < account.upto:
@@ -101,6 +105,12 @@ def book(
             else:
                 _add(found, fates.get((id(message), name), "collapsed"))
     return booked
+
+
+def _of_all(account: Account, names: Iterable[str]) -> Account:
+    if account.counts and not account.counts.keys() >= set(names):
+        return msgspec.structs.replace(account, since=account.upto, counts={})
+    return account
 
 
 def ends_of(messages: Iterable[Consumed]) -> Offsets:

@@ -39,7 +39,8 @@ class Balance:
     """One target's sum. ``repeated`` are records that came again, beside the others: each counts once above.
 
     ``expired`` are counted by the lane and no longer in the topic: compaction took them since. ``unaccounted`` is how
-    many partitions have no account: their lane has not written yet, or is of a version that keeps none.
+    many partitions have no account of it: their lane has not written yet, or not since it was declared, or is of a
+    version that keeps none.
     """
 
     sink: str
@@ -63,8 +64,11 @@ def balance(
     target: Target, accounts: Mapping[Part, Account], spans: Mapping[Part, Span], partitions: int, now_ms: int
 ) -> Balance:
     """``accounts`` and ``spans`` are of the target's topic."""
-    counts, expired, remainder = Counts(), 0, 0
+    counts, expired, remainder, unaccounted = Counts(), 0, 0, partitions - len(accounts)
     for part, account in accounts.items():
+        if account.counts and target.name not in account.counts:
+            unaccounted += 1  # older than the target's declaration
+            continue
         mine = account.counts.get(target.name, Counts())
         counts += mine
         missing = spans[part].covered - mine.total
@@ -88,7 +92,7 @@ def balance(
         in_flight=in_flight,
         repeated=sum(account.repeated for account in accounts.values()),
         remainder=remainder,
-        unaccounted=partitions - len(accounts),
+        unaccounted=unaccounted,
     )
 
 
@@ -156,15 +160,7 @@ def _offsets(
     if not starts:
         return
     consumer = Consumer(
-        kafka.config(
-            group_id=f"{version}.tailrace.reader",
-            enable_auto_commit=False,
-            enable_partition_eof=True,
-            isolation_level="read_committed",
-            auto_offset_reset="earliest",
-            fetch_wait_max_ms=10,
-            queued_max_messages_kbytes=16 << 10,
-        )
+        kafka.reading(version, "reader", auto_offset_reset="earliest", queued_max_messages_kbytes=16 << 10)
     )
     try:
         consumer.assign([TopicPartition(*part, start) for part, start in starts.items()])

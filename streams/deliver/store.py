@@ -121,7 +121,7 @@ class Store:
             if outcome.kind == "rejected"
         ]
         letters = [
-            DeadLetter(prepared.message_of[id(record)], self._spec.name, record.target.name, reason)
+            DeadLetter(prepared.message_of[id(record)], self._spec.name, record.target.declared, reason)
             for record, reason in refused
         ]
         letters += [DeadLetter(message, self._spec.name, "", reason) for message, reason in prepared.unreadable]

@@ -44,6 +44,12 @@ HEAL_SECONDS, HEAL_ROWS = 5.0, 100
 """How often degraded rows are looked for, and how many of an enricher are tried again at once."""
 
 SESSION_SECONDS, HEARTBEAT_SECONDS, COMMIT_SECONDS = 6.0, 1.0, 0.25
+POLL_SECONDS = 24 * 86_400.0
+"""How long may pass between two looks at Kafka: about the most that Kafka's milliseconds hold.
+
+Faust looks again only when what it has read is almost used up, which takes slow models half an hour. aiokafka leaves
+the group after this long without a look, and does not come back while nobody looks: enrichment would stand for ever.
+"""
 
 
 class _CommittedThread(driver.AIOKafkaConsumerThread):
@@ -63,6 +69,9 @@ class _CommittedConsumer(driver.Consumer):
         """Faust acknowledges what it skips, too, when partitions are handed out anew: nobody has worked on that."""
         return False
 
+    async def verify_all_partitions_active(self) -> None:
+        """Nothing: a change that waits for a slow endpoint is no stream that hangs, as which Faust would report it."""
+
     def through(self, message: Any) -> None:
         """Acknowledge what we are through with."""
         super().ack(message)
@@ -81,7 +90,10 @@ class EnrichStats:
 
 
 class Enrich:
-    """One version's enrichment. `run` returns when ``stop`` is set."""
+    """One version's enrichment. `run` returns when ``stop`` is set, and raises `Transient` where Faust gives up: then
+    a new one is to be made. ``app`` is Faust's, while it runs."""
+
+    app: Any = None
 
     def __init__(
         self, topology: Topology, version: str, kafka: KafkaUrl, cache: Cache, said: Said, settings: Settings
@@ -136,23 +148,31 @@ class Enrich:
                     log.warning("degraded results are not tried again now: %s", error)
 
     async def run(self, stop: asyncio.Event) -> None:
-        for plan, enricher in self._plans:
-            await enricher.open()
-            await recall(plan, self._said, self._kafka)
-        await asyncio.to_thread(self._schemas.refresh)
-        app = self._app()
-        for table, works in self._work.items():
-            self._add_agent(app, table, works)
-        tasks = [asyncio.create_task(stop.wait()), asyncio.create_task(self._heal())]
+        tasks: list[asyncio.Task[Any]] = []
         try:
-            await app.start()
+            for plan, enricher in self._plans:
+                await enricher.open()
+                await recall(plan, self._said, self._kafka)
+            await asyncio.to_thread(self._schemas.refresh)
+            # Faust makes folders of its tables when it starts, and nothing here is kept in such.
+            with tempfile.TemporaryDirectory(prefix="tailrace-faust-") as folder:
+                self.app = app = self._app(folder)
+                for table, works in self._work.items():
+                    self._add_agent(app, table, works)
+                tasks += [asyncio.create_task(stop.wait()), asyncio.create_task(self._heal())]
+                await app.start()
+            # It stops by itself where it crashes, and nobody else hears of that.
+            tasks.append(asyncio.create_task(app.wait_until_stopped()))
             ended, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             for task in ended:
                 task.result()
+            if app.crashed:
+                raise Transient(f"enrichment ended: {app.crash_reason!r}")
         finally:
             for task in tasks:
                 task.cancel()
-            await app.stop()
+            if self.app is not None:
+                await self.app.stop()
             for lanes in self._lanes:
                 await lanes.stop()
             for _, enricher in self._plans:
@@ -161,7 +181,7 @@ class Enrich:
             await self._said.close()
             self._outlet.close()
 
-    def _app(self) -> Any:
+    def _app(self, folder: str) -> Any:
         url = [URL(f"kafka://{server}") for server in self._kafka.servers.split(",")]
         credentials = (
             None
@@ -177,10 +197,11 @@ class Enrich:
             topic_allow_declare=False,
             web_enabled=False,
             worker_redirect_stdouts=False,
-            datadir=tempfile.mkdtemp(prefix="tailrace-faust-"),
+            datadir=folder,
             broker_session_timeout=SESSION_SECONDS,
             broker_heartbeat_interval=HEARTBEAT_SECONDS,
             broker_request_timeout=30.0,
+            broker_max_poll_interval=POLL_SECONDS,
             broker_commit_interval=COMMIT_SECONDS,
             consumer_auto_offset_reset="earliest",
             # Partitions are handed over at once, not when slow calls are through: whoever has them begins again behind

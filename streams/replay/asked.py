@@ -13,10 +13,12 @@ from changes.progress import Offsets, folded
 from changes.target import Target
 from changes.topology import Topology
 
-Way = Literal["beside", "through"]
-"""``beside`` the live lane, with a consumer group of its own; ``through`` it, which goes back for that."""
+Way = Literal["beside", "through", "shadow"]
+"""``beside`` the live lane, with a consumer group of its own; ``through`` it, which goes back for that. A ``shadow``
+goes to places of its own, and goes on when it is filled."""
 
-State = Literal["running", "done", "dropped"]
+State = Literal["running", "done", "dropped", "switched"]
+"""``switched``: a shadow is where the live place was, and that is kept under another name."""
 
 
 def way_of(guarded: bool, *, by_lane: bool) -> Way:
@@ -96,7 +98,13 @@ class Replay(msgspec.Struct, frozen=True):
     @property
     def lane(self) -> str:
         """What stands for a tier in the name of its own consumer group."""
-        return f"replay-{self.id}"
+        return f"{'shadow' if self.way == 'shadow' else 'replay'}-{self.id}"
+
+    def rivals(self, other: "Replay") -> bool:
+        """Whether both would write to the same places."""
+        if self.sink != other.sink or (self.way == "shadow") != (other.way == "shadow"):
+            return False
+        return self.way != "shadow" or not set(self.targets).isdisjoint(other.targets)
 
     def asks(self, other: "Replay") -> bool:
         """Whether it is of the same records as another."""
@@ -155,8 +163,16 @@ def refuse_slow(records: int, rate: float, longest: float) -> None:
 
 
 def refuse_old(replay: Replay, now_ms: int, longest: float) -> None:
-    """Raises `Misconfigured` where a replay began so long ago that deletes behind it may have been forgotten since."""
-    if now_ms - replay.begun_ms > longest * 1000:
+    """Raises `Misconfigured` where deletes may have been forgotten that a replay has not come to: where it began too
+    long ago, or, of a shadow that was filled, where nobody has followed for too long."""
+    if replay.way == "shadow" and replay.done >= 1.0:
+        if now_ms - replay.at_ms > longest * 1000:
+            raise Misconfigured(
+                f"the shadow of {', '.join(replay.targets)} in `{replay.sink}` was not followed for more than"
+                f" {longest / 86400:g} days: its topics may have forgotten deletes since. Drop it with `--drop-shadow`,"
+                " and begin another"
+            )
+    elif now_ms - replay.begun_ms > longest * 1000:
         raise Misconfigured(
             f"the replay of `{replay.sink}` was begun more than {longest / 86400:g} days ago: its topics may have"
             " forgotten deletes since. Begin another with `--anew`, and let `tailrace check --repair` find what this"
@@ -166,5 +182,9 @@ def refuse_old(replay: Replay, now_ms: int, longest: float) -> None:
 
 def measured(replays: Mapping[str, Replay], sink: str) -> float | None:
     """The speed of the last replay to a sink that ended and was not held back; ``None`` where there was none."""
-    ended = [one for one in replays.values() if one.sink == sink and one.state == "done" and one.speed and not one.rate]
+    ended = [
+        one
+        for one in replays.values()
+        if one.sink == sink and one.way != "shadow" and one.state == "done" and one.speed and not one.rate
+    ]
     return max(ended, key=lambda one: one.at_ms).speed if ended else None

@@ -32,13 +32,32 @@ async def beside(
     stop: asyncio.Event,
     tell: Callable[[Standing, LaneStats], None],
 ) -> Standing:
-    """Deliver until the replay's ends are reached, or ``stop`` is set; how far it is then.
+    """Deliver until the replay's ends are reached, or ``stop`` is set; how far it is then."""
+    over = asyncio.Event()
+    course = course_of(replay, over.set)
+    return await following(version, kafka, endpoint, replay, targets, course, [stop, over], tell)
+
+
+def course_of(replay: Replay, over: Callable[[], None]) -> Course:
+    """``over`` is called once the replay's ends are reached."""
+    return Course(replay.start_offsets, replay.end_offsets, replay.rate, time.time(), over)
+
+
+async def following(
+    version: str,
+    kafka: KafkaUrl,
+    endpoint: str,
+    replay: Replay,
+    targets: Mapping[str, Sequence[Target]],
+    course: Course,
+    until: Sequence[asyncio.Event],
+    tell: Callable[[Standing, LaneStats], None],
+) -> Standing:
+    """Deliver until one of these is set; how far it is then.
 
     ``targets`` by topic. Its group keeps how far it is, so whoever calls this again goes on there; Kafka
     forgets it a week after. A store that is away is waited for, as any lane does.
     """
-    over = asyncio.Event()
-    course = Course(replay.start_offsets, replay.end_offsets, replay.rate, time.time(), over.set)
     lane = Lane(
         SPECS[replay.sink],
         Tier(replay.lane, 0.0, ROWS, float("inf")),
@@ -53,7 +72,7 @@ async def beside(
     admin = AdminClient(kafka.config())
     await asyncio.to_thread(_begun, admin, group, replay)
     running = asyncio.create_task(lane.run())
-    waits = [asyncio.create_task(stop.wait()), asyncio.create_task(over.wait())]
+    waits = [asyncio.create_task(one.wait()) for one in until]
     try:
         while not any(one.done() for one in (running, *waits)):
             await asyncio.wait([running, *waits], timeout=LOOK_EVERY, return_when=asyncio.FIRST_COMPLETED)

@@ -48,17 +48,17 @@ class Book:
     def claim(self, replay: Replay) -> bool:
         """Write that this process begins a replay, or goes on with it; whether it may.
 
-        Of processes that read the same `replays` and then claim one to the same sink, the one whose claim Kafka has
+        Of processes that read the same `replays` and then claim one to the same places, the one whose claim Kafka has
         first may.
         """
         self.write(replay)
         for message in read_topic(self._url, self._topic, start=lambda low, high: self._read_to):
             other = msgspec.json.decode(message.value() or b"{}", type=Replay)
-            if other.sink == replay.sink and other.state == "running":
+            if other.rivals(replay) and other.state == "running":
                 return other.run == replay.run
         return False
 
 
-def unfinished(replays: Mapping[str, Replay], sink: str) -> Replay | None:
-    """The first replay of a sink that has not ended."""
-    return next((one for one in replays.values() if one.sink == sink and one.state == "running"), None)
+def unfinished(replays: Mapping[str, Replay], wanted: Replay) -> Replay | None:
+    """The first that has not ended of those to the places of ``wanted``."""
+    return next((one for one in replays.values() if one.rivals(wanted) and one.state == "running"), None)

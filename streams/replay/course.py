@@ -56,6 +56,16 @@ class Course(Pace):
         self.finished = True
         self._over()
 
+    def reach(self, ends: Offsets, now: float) -> None:
+        """Call ``over`` anew, once all that is below ``ends`` is written."""
+        self._until, self.finished = ends, False
+        self.drain(ends, now)
+
+    @property
+    def written(self) -> Offsets:
+        """Below which offsets everything is written, of each partition."""
+        return self._written
+
     @property
     def standing(self) -> Standing:
         done = 1.0 if self.finished else part_done(self._starts, self._until, self._written)

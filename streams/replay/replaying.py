@@ -17,11 +17,13 @@ from changes.target import Target
 from changes.topology import Topology
 from sinks.registry import SPECS
 from streams.deliver.account import Part
+from streams.deliver.stats import LaneStats
 from streams.kafka import KafkaUrl, ensure_topics
-from streams.replay.asked import Replay, Since, refuse_old, refuse_slow, way_of
-from streams.replay.beside import beside
+from streams.replay.asked import Replay, Since, Way, refuse_old, refuse_slow, way_of
+from streams.replay.beside import beside, following
 from streams.replay.book import Book, unfinished
-from streams.replay.course import Standing
+from streams.replay.course import Course, Standing
+from streams.replay.names import shadow_of
 from streams.replay.spans import Span, spans_of
 from streams.replay.through import through
 from streams.topics import LAG_DAYS, topic_specs
@@ -57,18 +59,34 @@ class Replaying:
         self.book = Book(self._kafka, version)
 
     def planned(
-        self, targets: Mapping[str, Sequence[Target]], since: Since, *, rate: float, by_lane: bool
+        self,
+        targets: Mapping[str, Sequence[Target]],
+        since: Since,
+        *,
+        rate: float,
+        by_lane: bool = False,
+        shadow: bool = False,
     ) -> list[Replay]:
-        """The replays to these targets, by sink. Blocks while topics are looked at.
+        """The replays to these targets, by sink, or to shadows of them. Blocks while topics are looked at.
 
         Raises `ValueError` where there is nothing at ``since``, `Misconfigured` where it would last too long.
         """
         topics = list(dict.fromkeys(self._topology.topic_of(one) for some in targets.values() for one in some))
         spans = spans_of(self._kafka, self._version, topics, since)
-        return [self._planned(sink, some, spans, since, rate, by_lane) for sink, some in targets.items()]
+        return [
+            self._planned(
+                sink,
+                some,
+                spans,
+                since,
+                rate,
+                "shadow" if shadow else way_of(SPECS[sink].guarded, by_lane=by_lane),
+            )
+            for sink, some in targets.items()
+        ]
 
     def _planned(
-        self, sink: str, targets: Sequence[Target], spans: Mapping[Part, Span], since: Since, rate: float, by_lane: bool
+        self, sink: str, targets: Sequence[Target], spans: Mapping[Part, Span], since: Since, rate: float, way: Way
     ) -> Replay:
         topics = {self._topology.topic_of(target) for target in targets}
         mine = {part: span for part, span in spans.items() if part[0] in topics}
@@ -78,7 +96,7 @@ class Replaying:
         return Replay(
             id=uuid.uuid4().hex[:8],
             sink=sink,
-            way=way_of(SPECS[sink].guarded, by_lane=by_lane),
+            way=way,
             since=str(since),
             targets=sorted(target.name for target in targets),
             starts=unfold({part: span.start for part, span in mine.items()}),
@@ -96,7 +114,7 @@ class Replaying:
         With ``anew`` unfinished ones are dropped, whatever they were of.
         """
         known = self.book.replays()
-        found = [self._to_claim(replay, unfinished(known, replay.sink), anew) for replay in wanted]
+        found = [self._to_claim(replay, unfinished(known, replay), anew) for replay in wanted]
         for replay in found:
             if not self.book.claim(replay):
                 raise Misconfigured(f"another process has just begun a replay to `{replay.sink}`")
@@ -105,7 +123,7 @@ class Replaying:
     def _to_claim(self, wanted: Replay, before: Replay | None, anew: bool) -> Replay:
         chosen = wanted
         if before is not None:
-            self._refuse_running(before)
+            self.refuse_running(before)
             if anew:
                 self.drop(before)
             else:
@@ -114,7 +132,8 @@ class Replaying:
                 chosen = msgspec.structs.replace(before, rate=wanted.rate, at_ms=wanted.at_ms)
         return msgspec.structs.replace(chosen, host=socket.gethostname(), pid=os.getpid(), run=self._run)
 
-    def _refuse_running(self, replay: Replay) -> None:
+    def refuse_running(self, replay: Replay) -> None:
+        """Raises `Misconfigured` where another process is at it."""
         if self._runs(replay):
             raise Misconfigured(
                 f"a replay to `{replay.sink}` is under way: process {replay.pid} on {replay.host}, from {replay.since},"
@@ -136,11 +155,16 @@ class Replaying:
 
     def drop(self, replay: Replay) -> None:
         """Nobody goes on with it."""
-        self._refuse_running(replay)
+        self.refuse_running(replay)
         self.book.write(msgspec.structs.replace(replay, state="dropped", at_ms=round(time.time() * 1000)))
 
-    async def run(self, replay: Replay, stop: asyncio.Event, tell: Callable[[Progress], None]) -> Replay:
-        """Deliver what a claimed replay is of; as it stands when it is done, or ``stop`` is set."""
+    async def run(
+        self, replay: Replay, stop: asyncio.Event, tell: Callable[[Progress], None], course: Course | None = None
+    ) -> Replay:
+        """Deliver what a claimed replay is of; as it stands when it is done, or ``stop`` is set.
+
+        A shadow's ``course`` says how far it is; it goes on when it is filled.
+        """
         state, written_at = replay, time.monotonic()
         writing: set[asyncio.Task[None]] = set()
 
@@ -149,7 +173,7 @@ class Replaying:
             news = followed and not state.followed
             state = msgspec.structs.replace(
                 state,
-                done=standing.done,
+                done=standing.done if course is None else max(state.done, standing.done),  # filled once is filled
                 speed=standing.speed or state.speed,
                 followed=state.followed or followed,
                 at_ms=round(time.time() * 1000),
@@ -162,10 +186,10 @@ class Replaying:
                 task.add_done_callback(writing.discard)
 
         try:
-            standing = await self._delivered(replay, stop, progress)
+            standing = await self._delivered(replay, stop, progress, course)
         finally:
             await asyncio.gather(*writing)
-        if standing.done >= 1.0:
+        if standing.done >= 1.0 and course is None:
             state = msgspec.structs.replace(state, state="done", done=1.0)
         await asyncio.to_thread(self.book.write, state)
         return state
@@ -175,11 +199,12 @@ class Replaying:
         with suppress(Transient):
             await asyncio.to_thread(self.book.write, state)
 
-    async def _delivered(self, replay: Replay, stop: asyncio.Event, progress: Callable[..., None]) -> Standing:
+    async def _delivered(
+        self, replay: Replay, stop: asyncio.Event, progress: Callable[..., None], course: Course | None
+    ) -> Standing:
         targets: dict[str, list[Target]] = {}
-        for target in self._topology.every_target(self._version):
-            if target.sink == replay.sink and target.name in replay.targets:
-                targets.setdefault(self._topology.topic_of(target), []).append(target)
+        for target in self.targets_of(replay):
+            targets.setdefault(self._topology.topic_of(target), []).append(target)
         if replay.way == "through":
             lanes = lanes_of(self._topology, self._version, [replay.sink])
             return await through(
@@ -190,15 +215,22 @@ class Replaying:
                 stop,
                 lambda standing, followed: progress(standing, "" if followed else _WAITING, followed=followed),
             )
-        return await beside(
-            self._version,
-            self._kafka,
-            self._endpoints[SPECS[replay.sink].endpoint],
-            replay,
-            targets,
-            stop,
-            lambda standing, stats: progress(standing, stats.reason),
-        )
+        endpoint = self._endpoints[SPECS[replay.sink].endpoint]
+
+        def told(standing: Standing, stats: LaneStats) -> None:
+            progress(standing, stats.reason)
+
+        if course is not None:
+            return await following(self._version, self._kafka, endpoint, replay, targets, course, [stop], told)
+        return await beside(self._version, self._kafka, endpoint, replay, targets, stop, told)
+
+    def targets_of(self, replay: Replay) -> list[Target]:
+        """The places that it fills. Raises `Misconfigured` where one is not declared any more."""
+        declared = {one.name: one for one in self._topology.every_target(self._version) if one.sink == replay.sink}
+        if gone := set(replay.targets) - declared.keys():
+            raise Misconfigured(f"a replay to `{replay.sink}` is of {', '.join(sorted(gone))}, not declared any more")
+        live = [declared[name] for name in replay.targets]
+        return [shadow_of(one, replay.id) for one in live] if replay.way == "shadow" else live
 
 
 _WAITING = "its lanes have not gone back yet"

@@ -1,6 +1,7 @@
 """How much of some topics there is from a place on: offsets, records, bytes. Blocking."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -39,22 +40,27 @@ def spans_of(url: KafkaUrl, version: str, topics: Sequence[str], since: Since) -
     Raises `ValueError` where a topic ends before the offset that is asked for, `Misconfigured` where there is none of
     that name, `Transient` where Kafka cannot be reached.
     """
-    consumer = Consumer(
-        url.config(
-            group_id=f"{version}.tailrace.replayer",
-            enable_auto_commit=False,
-            enable_partition_eof=True,
-            isolation_level="read_committed",
-            auto_offset_reset="error",
-            fetch_wait_max_ms=10,
-        )
-    )
-    try:
+    with _looking(url, version) as consumer:
         lows, highs = _watermarks(consumer, topics)
         starts = _starts(consumer, lows, highs, since)
         ends = _ends(consumer, starts, highs)
         samples = _read(consumer, {part: starts[part] for part in ends if ends[part] > starts[part]}, ends, SAMPLE)
         return {part: span_of(starts[part], ends[part], samples.get(part, [])) for part in ends}
+
+
+def ends_of(url: KafkaUrl, version: str, written: Offsets) -> Offsets:
+    """Behind the last record that anybody can have been given by now, of each partition of ``written``, or there where
+    no more has come. Raises as `spans_of` does."""
+    with _looking(url, version) as consumer:
+        _, highs = _watermarks(consumer, list(dict.fromkeys(topic for topic, _ in written)))
+        return _ends(consumer, written, highs)
+
+
+@contextmanager
+def _looking(url: KafkaUrl, version: str) -> Iterator[Consumer]:
+    consumer = Consumer(url.reading(version, "replayer"))
+    try:
+        yield consumer
     except KafkaException as error:
         raise classified(error.args[0], "looking at topics") from error
     finally:

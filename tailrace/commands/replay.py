@@ -11,6 +11,7 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
+from changes.topology import Topology
 from streams.replay.asked import Replay, Since, chosen, measured, seconds_for, since_of
 from streams.replay.replaying import Progress as Told
 from streams.replay.replaying import Replaying
@@ -24,6 +25,8 @@ from tailrace.commands.common import (
     topics_option,
     version_option,
 )
+from tailrace.commands.shadow import Done, Shadows, Verb, places
+from tailrace.commands.shadow import shown as report_shown
 from tailrace.declared import read_topology
 from tailrace.endpoints import endpoints_of
 
@@ -59,6 +62,21 @@ class Place(click.ParamType):
 @click.option("--rate", type=click.FloatRange(0, min_open=True), help="The most records a second, for each sink.")
 @click.option("--through", "by_lane", is_flag=True, help="Have the running lanes go back, and watch them.")
 @click.option("--anew", is_flag=True, help="Drop a replay that was left unfinished, and begin this one.")
+@click.option(
+    "--shadow",
+    "aside",
+    flag_value="shadow",
+    help="Fill a place beside the live one of --sink and --table, and follow until this is ended.",
+)
+@click.option(
+    "--switch",
+    "aside",
+    flag_value="switch",
+    help="Audit that place deeply, and exchange it with the live one if equal.",
+)
+@click.option(
+    "--drop-shadow", "aside", flag_value="drop", help="Remove that place, or behind --switch what was live before."
+)
 @click.option("--status", "shows", is_flag=True, help="Say how far replays are, and which there were.")
 @click.option("--dry-run", is_flag=True, help="Only say how many records that is, and how long it may take.")
 @json_option
@@ -72,6 +90,7 @@ def replay(
     rate: float | None,
     by_lane: bool,
     anew: bool,
+    aside: Verb | None,
     shows: bool,
     dry_run: bool,
     as_json: bool,
@@ -85,9 +104,16 @@ def replay(
     one = one_version(topology, version)
     if since.offset is not None and (len(names) != 1 or tables):
         raise click.UsageError("an offset is one of a topic: name it with --topic")
+    if aside is not None and (len(sinks) != 1 or not tables or names or since != Since() or by_lane or anew or shows):
+        raise click.UsageError("a shadow is of one --sink and of a --table, from the beginning")
     try:
         targets = chosen(topology, one, sinks=sinks, topics=names, tables=tables)
-        replaying = Replaying(topology, one, endpoints_of(topology, one))
+        endpoints = endpoints_of(topology, one)
+        if aside is not None:
+            (chosen_,) = targets.values()
+            shadows = Shadows(topology, one, endpoints, chosen_, rate=rate or 0.0, dry_run=dry_run)
+            raise SystemExit(_aside(topology, one, shadows, aside, dry_run=dry_run, as_json=as_json))
+        replaying = Replaying(topology, one, endpoints)
         if shows:
             _show(one, [r for r in replaying.book.replays().values() if r.sink in targets], as_json)
             return
@@ -109,18 +135,43 @@ def replay(
     raise SystemExit(OK if dry_run or all(each.state == "done" for each in ended) else UNDECIDED)
 
 
+def _aside(topology: Topology, version: str, shadows: Shadows, verb: Verb, *, dry_run: bool, as_json: bool) -> int:
+    """The exit code."""
+
+    async def work(show: Callable[[Told], None]) -> Done:
+        with _ending() as stop:
+            return await shadows.do(verb, stop, show)
+
+    with bars() as show:
+        done = asyncio.run(work(show))
+    if as_json:
+        told = [{**shown(r, None), "places": places(topology, version, r)} for r in done.replays]
+        print_json({"version": version, "dry_run": dry_run, "replays": told, "audit": report_shown(done.report)})
+    else:
+        for line in done.words or [in_words(each) for each in done.replays]:
+            say(line)
+    return done.code
+
+
 async def delivered(replaying: Replaying, replays: Sequence[Replay], show: Callable[[Told], None]) -> list[Replay]:
     """All of them, until they are done or somebody ends this process."""
-    stop, loop = asyncio.Event(), asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop.set)
-    try:
+    with _ending() as stop:
         running = [asyncio.create_task(replaying.run(each, stop, show)) for each in replays]
         try:
             return await asyncio.gather(*running)
         finally:
             stop.set()  # one that failed ends the others, which say how far they are
             await asyncio.gather(*running, return_exceptions=True)
+
+
+@contextmanager
+def _ending() -> Iterator[asyncio.Event]:
+    """What is set when somebody ends this process."""
+    stop, loop = asyncio.Event(), asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    try:
+        yield stop
     finally:
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.remove_signal_handler(number)
@@ -163,11 +214,23 @@ def _planned(one: Replay, seconds: float | None) -> str:
 def in_words(one: Replay) -> str:
     """How far it is, in a line."""
     speed = f", {one.speed:.0f} records/s" if one.speed else ""
+    if one.way == "shadow":
+        return _shadow_in_words(one)
     if one.state == "done":
         return f"{one.sink}: about {one.records} records from {one.since} are delivered again{speed}"
     if one.state == "dropped":
         return f"{one.sink}: dropped at {one.done:.0%} of about {one.records} records from {one.since}"
     return f"{one.sink}: {one.done:.0%} of about {one.records} records from {one.since}{speed}"
+
+
+def _shadow_in_words(one: Replay) -> str:
+    told = {
+        "running": f"{one.done:.0%} filled",
+        "dropped": "dropped",
+        "switched": "exchanged, and what was live before is kept",
+        "done": "exchanged, and what was live before is dropped",
+    }
+    return f"{one.sink}: shadow {one.id} of {', '.join(one.targets)}: {told[one.state]}"
 
 
 @contextmanager

@@ -1,11 +1,12 @@
 """``tailrace status``: health and lag."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
@@ -33,7 +34,7 @@ def status(topics: Path, as_json: bool) -> None:
     if as_json:
         print_json(found)
     else:
-        Console().print(*(table_of(version, one) for version, one in found.items()))
+        Console().print(*(table for version, one in found.items() for table in tables_of(version, one)))
 
 
 def status_of(topology: Topology, version: str) -> dict[str, Any]:
@@ -70,9 +71,16 @@ def _caught_up(endpoints: Mapping[str, str], tail: PositionsTail) -> bool | None
         return None
 
 
-def table_of(version: str, found: Mapping[str, Any]) -> Table:
-    """The status of one version for people."""
-    capture = found["capture"]
+def tables_of(version: str, found: Mapping[str, Any]) -> list[Table]:
+    """The status of one version for people, each table as wide as a terminal of 80 columns has room for."""
+    lanes = found["lanes"]
+    tables = [_lanes(lanes, _title(version, found["capture"]))]
+    if known := [lane for lane in lanes if lane.get("fresh_share") is not None]:
+        tables.append(_freshness(known))
+    return tables
+
+
+def _title(version: str, capture: Mapping[str, Any]) -> str:
     title = f"{version}: capture {capture['state']}, {_seconds(capture['lag_s'])} behind"
     if capture.get("engine"):
         title += f", its reader is {capture['engine']}"
@@ -80,21 +88,28 @@ def table_of(version: str, found: Mapping[str, Any]) -> Table:
         title += f"\n{in_words(Fill(**fill))}"
     for name in capture.get("absent", ()):
         title += f"\nabsent: MySQL has no table {name}; its rows were deleted everywhere"
-    table = Table(
-        "sink", "tier", "state", "behind", "waiting", "applied", "stale", "parked", "p50", "p99", "in time", title=title
-    )
-    for lane in found["lanes"]:
+    return title
+
+
+def _lanes(lanes: Sequence[Mapping[str, Any]], title: str) -> Table:
+    table = _table("state", "behind", "waiting", "applied", "stale", "parked", title=title)
+    for lane in lanes:
         state = f"{lane['state']}: {lane['reason']}" if lane.get("reason") else lane["state"]
-        table.add_row(
-            lane["sink"],
-            lane["tier"],
-            state,
-            _seconds(lane["lag_s"]),
-            *(_shown(lane.get(name)) for name in ("waiting", "applied", "stale", "parked")),
-            *(_shown(lane.get(name), " ms") for name in ("fresh_p50_ms", "fresh_p99_ms")),
-            "unknown" if lane.get("fresh_share") is None else f"{lane['fresh_share']:.1%}",
-        )
+        counts = (_shown(lane.get(name)) for name in ("waiting", "applied", "stale", "parked"))
+        table.add_row(lane["sink"], lane["tier"], state, _seconds(lane["lag_s"]), *counts)
     return table
+
+
+def _freshness(lanes: Sequence[Mapping[str, Any]]) -> Table:
+    table = _table("p50", "p99", "in time", title="from commit to store")
+    for lane in lanes:
+        times = (_shown(lane.get(name), " ms") for name in ("fresh_p50_ms", "fresh_p99_ms"))
+        table.add_row(lane["sink"], lane["tier"], *times, f"{lane['fresh_share']:.1%}")
+    return table
+
+
+def _table(*columns: str, title: str) -> Table:
+    return Table("sink", "tier", *columns, title=title, box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
 
 
 def _shown(value: object, unit: str = "") -> str:

@@ -8,19 +8,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from audit.compare import BROKEN, NEVER
 from audit.course import LIFETIME, Course
-from audit.digests import PART, Digests, Hold, Want, names_of, names_of_all, parts_for
+from audit.digests import PART, Digests, Told, names_of, names_of_all, parts_for
 from streams.marks import Mark
 
 KEYS = (b"a", b"b", b"c", b"d")
 
 
-def want(key: bytes, sign: bytes, place: bytes = b"", target: int = 0) -> Want:
-    return target, key, place, sign, b'["' + key + b'"]'
+def want(key: bytes, sign: bytes, place: bytes = b"", target: int = 0) -> Told:
+    return target, (key, place, sign, b'["' + key + b'"]', 0)
 
 
-def hold(key: bytes, sign: bytes, position: int = 7, place: bytes = b"", target: int = 0) -> Hold:
-    return target, key, place, sign, b'["' + key + b'"]', position
+def hold(key: bytes, sign: bytes, position: int = 7, place: bytes = b"", target: int = 0) -> Told:
+    return target, (key, place, sign, b'["' + key + b'"]', position)
 
 
 def doubted(digests: Digests) -> list[tuple[bytes, dict[int, tuple[str, ...]]]]:
@@ -38,10 +39,11 @@ def doubted(digests: Digests) -> list[tuple[bytes, dict[int, tuple[str, ...]]]]:
         ([want(b"c", b"3"), want(b"a", b"1")], [hold(b"b", b"2")], [b"a", b"b", b"c"], 0),
         ([want(b"b", b"2")], [hold(b"c", b"3"), hold(b"b", b"2"), hold(b"a", b"1")], [b"a", b"c"], 1),
         ([want(b"a", b"1")], [hold(b"a", b"2"), hold(b"a", b"1")], [], 1),
+        ([want(b"a", NEVER)], [hold(b"a", BROKEN)], [b"a"], 0),
     ],
 )
 def test_suspects_are_what_one_side_has_alone_differs_or_is_beyond(
-    wanted: list[Want], held: list[Hold], found: list[bytes], agree: int
+    wanted: list[Told], held: list[Told], found: list[bytes], agree: int
 ) -> None:
     digests = Digests()
     digests.want(wanted)

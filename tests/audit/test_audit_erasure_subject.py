@@ -15,7 +15,7 @@ from audit.erasure.source import Owned
 from audit.erasure.subject import Subject, Subjects, row_key
 from audit.erasure.topics import Source, of_another, row_of, whose_letter
 from audit.receipt import Followed, Table
-from audit.search.needles import needle
+from audit.search.needle import needle
 from changes.schema import Column, Kind
 
 SECRET = Secret.of(Ed25519PrivateKey.from_private_bytes(bytes(32)))

@@ -6,10 +6,11 @@ import msgspec
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from audit.erasure.secret import kept
+from audit.erasure.secret import Secret, kept
 from audit.receipt import Place, Receipt, Refused, Remains, Sought, Table, named, opened, overall, signed, written
 from audit.search.found import Trace
-from audit.search.needles import needle
+from audit.search.needle import needle
+from audit.search.needles import Needles
 
 RECEIPT = Receipt(
     stage=1,
@@ -33,6 +34,27 @@ def test_a_receipt_is_read_as_it_was_signed() -> None:
     data = written(receipt)
     assert opened(data) == receipt
     assert len(named(data)) == 64
+
+
+GOLDEN = Path(__file__).parent / "golden" / "receipt-1.json"
+
+
+def test_a_receipt_of_an_older_release_is_read_and_looked_for_by() -> None:
+    """Its key is all zeros."""
+    receipt = opened(GOLDEN.read_bytes())
+    assert (receipt.format, receipt.stage) == (1, 1)
+    secret = Secret.of(Ed25519PrivateKey.from_private_bytes(bytes(32)))
+    needles = Needles(secret.search, receipt.sought.needles)
+    assert needles.within("... <资深后端工程师，负责支付系统>, wei.zhang4823@example.com".encode()) == {0, 1}
+    assert needles.within("资深后端工程师，负责支付, wei.zhang4823@example.org".encode()) == set()
+    again = signed(msgspec.structs.replace(receipt, stage=2, previous="ab"), secret.signing)
+    assert opened(written(again)) == again
+
+
+def test_a_receipt_of_a_newer_release_is_refused() -> None:
+    newer = signed(msgspec.structs.replace(RECEIPT, format=3), Ed25519PrivateKey.generate())
+    with pytest.raises(Refused, match="of the format 3, and this release reads 1 and 2"):
+        opened(written(newer))
 
 
 def test_any_changed_byte_is_seen() -> None:

@@ -3,12 +3,14 @@
 from collections.abc import Mapping
 
 import msgspec
+import pytest
 from changes_examples import NOTES, target
 from hypothesis import given
 from hypothesis import strategies as st
 
 from changes.canonical import Value
 from changes.envelope import Delivered, Headers
+from changes.errors import Rejected
 from changes.expand import collapse, expand
 from changes.key import Key, key_of
 from changes.record import Record
@@ -55,6 +57,23 @@ def test_a_row_that_moved_is_deleted_where_it_was_then_written_where_it_goes_at_
 def test_a_delete_is_a_delete_where_the_row_was() -> None:
     records = expand(Delivered("d", before=BEFORE), HEADERS, NOTES, FILES, by_user)
     assert told(records) == [("10", 77, None, 0)]
+
+
+def test_a_delete_of_which_but_the_key_is_told_is_nothing_where_rows_have_a_place() -> None:
+    """As a request by key has it told, of a row that is not there."""
+
+    def owned(target: Target, row: Mapping[str, Value]) -> str:
+        if row["user_id"] is None:
+            raise Rejected("the row belongs to nobody")
+        return by_user(target, row)
+
+    only_key: Row = {"id": 1, "user_id": None, "text": None, "phone": None}
+    assert expand(Delivered("d", before=only_key), HEADERS, NOTES, FILES, owned) == []
+    assert told(expand(Delivered("d", before=only_key), HEADERS, NOTES, FILES, nowhere)) == [("", 77, None, 0)]
+    with pytest.raises(Rejected):
+        expand(Delivered("d", before=only_key | {"text": "a row of nobody's"}), HEADERS, NOTES, FILES, owned)
+    with pytest.raises(Rejected):
+        expand(Delivered("c", after=only_key), HEADERS, NOTES, FILES, owned)
 
 
 def test_a_change_of_nothing_is_nothing() -> None:

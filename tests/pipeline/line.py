@@ -20,6 +20,7 @@ from tailrace.declared import read_whole
 from tailrace.endpoints import having
 from tailrace.example.database import connect, run_script
 from tailrace.example.load import load
+from tailrace.example.traffic import Traffic
 from tailrace.pipeline import Pipeline
 from tailrace.stack import Stack
 
@@ -60,6 +61,17 @@ class Line:
     @property
     def kafka(self) -> KafkaUrl:
         return KafkaUrl.parse(self.endpoints["kafka"])
+
+    @contextmanager
+    def changing(self, rate: float) -> Iterator[None]:
+        """So many changes a second, the ledger's among them, until the block ends."""
+        traffic = Traffic(self.endpoints["mysql"], rate=rate, seed=8, ledger=True)
+        traffic.start()
+        try:
+            yield
+            traffic.pause()
+        finally:
+            traffic.stop()
 
     def settle(self, timeout: float = 120.0) -> str:
         """Wait until everything committed by now is applied; the position."""

@@ -19,6 +19,8 @@ from tailrace.places import home
 from tailrace.reports import Reports
 from tailrace.stack import Stack
 
+pytestmark = pytest.mark.slow
+
 TOPICS = """
 versions:
   future: {database: jobfirst_future, audit: {quick: 2s, deep: 1h}}

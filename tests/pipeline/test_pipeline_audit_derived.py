@@ -11,6 +11,8 @@ from busy import Busy, busy_line, differences
 from audit.trace import trace
 from sinks.redis.statements import stamp_key
 
+pytestmark = pytest.mark.slow
+
 TABLES = ("companies", "jobs", "resumes")
 BEYOND = 1 << 62
 

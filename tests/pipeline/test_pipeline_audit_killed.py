@@ -22,6 +22,8 @@ from tailrace.endpoints import environment
 from tailrace.example.traffic import Traffic
 from tailrace.stack import Stack
 
+pytestmark = pytest.mark.slow
+
 SIDE = 200
 ROWS = SIDE * SIDE
 TABLE = "tr_ledger"

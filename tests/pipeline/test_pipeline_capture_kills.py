@@ -20,6 +20,8 @@ from tailrace.example.traffic import Traffic
 from tailrace.stack.mariadb import MariaDB
 from tailrace.stack.mysql import MySQL
 
+pytestmark = pytest.mark.slow
+
 WHILE_STARTING = 0.15
 STARTING_SECONDS = (0.1, 2.0)
 WORKING_SECONDS = (0.0, 3.0)

@@ -22,6 +22,8 @@ from streams.kafka import read_topic
 from streams.mysql import MysqlUrl, connect
 from tailrace.stack import Stack
 
+pytestmark = pytest.mark.slow
+
 TABLE, VERSION = "tr_ddl", "future"
 TOPICS = """
 versions:

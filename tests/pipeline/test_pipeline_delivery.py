@@ -17,6 +17,8 @@ from parts import Parts, parts_of
 from streams.watch import GroupOffsets, lanes_of, wait
 from tailrace.stack import Stack
 
+pytestmark = pytest.mark.slow
+
 TOPICS = """
 versions:
   future: {database: jobfirst_future, env: FUTURE_}

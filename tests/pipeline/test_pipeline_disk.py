@@ -14,6 +14,8 @@ from tailrace.declared import read_whole
 from tailrace.endpoints import having
 from tailrace.pipeline import Pipeline
 
+pytestmark = pytest.mark.slow
+
 
 def until(true: Callable[[], bool], seconds: float = 30.0) -> None:
     """Poll a condition of another process."""

@@ -13,6 +13,8 @@ from parts import Parts, parts_of
 from streams.deliver.threshold import MOST
 from tailrace.stack import Stack
 
+pytestmark = pytest.mark.slow
+
 TOPICS = """
 versions:
   future: {database: jobfirst_future, env: FUTURE_}

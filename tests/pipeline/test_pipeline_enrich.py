@@ -5,6 +5,7 @@ import signal
 from contextlib import closing
 from pathlib import Path
 
+import pytest
 from enriched import in_mysql, in_postgres
 from line import Line, line
 
@@ -54,6 +55,7 @@ def test_results_follow_their_rows_and_nothing_is_made_for_nothing(servers: Stac
         assert (row["provider"], row["degraded"]) == ("rules", 1), "no model is configured, so rules made it"
 
 
+@pytest.mark.slow
 def test_a_killed_enrichment_loses_nothing(servers: Stack, tmp_path: Path) -> None:
     with line(servers.endpoints()["future"], tmp_path, rows=100, enriched=True) as running:
         traffic = Traffic(running.endpoints["mysql"], rate=60, seed=5, share_embedded=0.3)

@@ -19,6 +19,8 @@ from enrichers.inputs import read
 from streams.mysql import connect
 from tailrace.stack import Stack
 
+pytestmark = pytest.mark.slow
+
 TOKENS, OVERLAP = 16, 4
 
 TOPICS = f"""

@@ -16,6 +16,8 @@ from line import Line
 from tailrace.endpoints import environment
 from tailrace.stack import Stack
 
+pytestmark = pytest.mark.slow
+
 ROWS = 20
 
 BAD: dict[str, Callable[[Handler], None]] = {
@@ -42,7 +44,8 @@ def each_third(bad: Callable[[Handler], None]) -> Callable[[Handler], None]:
 def outcomes(running: Line, ids: list[int]) -> dict[str, int]:
     """How many rows were analysed, and how many are marked; all of them are one or the other."""
     assert wrong(running, ids) == []
-    results = [postgres_results(running)[number] for number in ids]
+    stored = postgres_results(running)
+    results = [stored[number] for number in ids]
     assert {(result.provider, result.degraded) for result in results} <= {("endpoint", 0), ("rules", 1)}
     return {"analysed": sum(not one.degraded for one in results), "degraded": sum(one.degraded for one in results)}
 
@@ -66,6 +69,26 @@ def test_every_row_ends_analysed_or_degraded_and_marked(servers: Stack, tmp_path
                     assert sum(found.values()) == ROWS
                     assert report["calls"] or name == "429 for an hour"
                     assert found["analysed"] == 0 or not always
+
+
+@pytest.mark.long
+@pytest.mark.timeout(3600)
+def test_answers_so_slow_that_kafka_is_not_asked_for_a_quarter_of_an_hour(servers: Stack, tmp_path: Path) -> None:
+    """Faust asks Kafka for more once it has handed over what it has, all but 4,096 rows of it. By its own settings it
+    would be out of the group by then, and stay so."""
+    slow_until = time.monotonic() + 1040
+
+    def answers(handler: Handler) -> None:
+        analyses(8.0 if time.monotonic() < slow_until else 0.0)(handler)
+
+    with server(answers) as (url, script):
+        environ = configured(url, TIMEOUT=60)
+        with analysed(servers.endpoints()["future"], tmp_path, environ) as running:
+            ids = inserted(running, 7000)
+            running.settle(3000)
+            assert time.monotonic() > slow_until, "it was not slow enough"
+            assert outcomes(running, ids) == {"analysed": len(ids), "degraded": 0}
+            assert len(script.requests) >= len(ids)
 
 
 def test_degraded_results_get_better_by_themselves(servers: Stack, tmp_path: Path) -> None:

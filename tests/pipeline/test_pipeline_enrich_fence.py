@@ -198,6 +198,7 @@ def for_a_moment(running: Line, id_: int) -> None:
     in_mysql(running, "UPDATE jobs SET title = %s WHERE id = %s", many=[("For a moment", id_), (title, id_)])
 
 
+@pytest.mark.slow
 def test_a_replay_into_empty_stores_is_equal_and_asks_no_model(
     servers: Stack, tmp_path: Path, endpoint: tuple[str, Script]
 ) -> None:
@@ -286,6 +287,7 @@ def updated_to(running: Line, ids: list[int], n: int) -> None:
     in_mysql(running, "UPDATE jobs SET title = %s WHERE id = %s", many=rows)
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_two_workers_share_and_one_takes_over_from_the_other(servers: Stack, tmp_path: Path) -> None:
     with (
@@ -313,6 +315,7 @@ def test_two_workers_share_and_one_takes_over_from_the_other(servers: Stack, tmp
         assert {counted(one.title) for one in postgres_results(running).values()} == {n + 4}
 
 
+@pytest.mark.slow
 @pytest.mark.long
 @pytest.mark.timeout(600)
 def test_a_worker_that_was_thought_dead_takes_nothing_back(servers: Stack, tmp_path: Path) -> None:

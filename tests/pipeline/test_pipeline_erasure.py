@@ -29,6 +29,8 @@ from tailrace.endpoints import STORES
 from tailrace.erasures import folder
 from tailrace.stack.endpoints import variable
 
+pytestmark = pytest.mark.slow
+
 FIRST = 900_001
 PERSONS = range(FIRST, FIRST + 6)
 
@@ -215,7 +217,7 @@ def test_a_planted_copy_is_found_in_every_kind_of_store(busy: Busy) -> None:
     (receipt,) = erase(busy, user, code=3)
     found = traces(receipt)
     assert found.pop("mysql") == ["companies.contact_email"]
-    assert found.pop("redis") == ["a name that itself holds the value", f"notes:{user % 10}"]
+    assert found.pop("redis") == ["a name that itself holds the value", f"key `notes:{user % 10}`"]
     (in_postgres, *others) = [where for where in found.pop("postgres") if where.startswith("public.copies ")]
     assert in_postgres
     assert others == []

@@ -10,9 +10,12 @@ from audit.isolation.places import place
 from audit.isolation.stores import Store, store_of
 from audit.search import finder
 from audit.search.found import Found
-from audit.search.needles import Needles, needle
+from audit.search.needle import needle
+from audit.search.needles import Needles
 from changes.errors import Transient
 from tailrace.stack.beside import Beside
+
+pytestmark = pytest.mark.slow
 
 CORE = ("dao", "postgres", "redis", "sqlite")
 BESIDE = ("mongodb", "elasticsearch", "neo4j", "weaviate")

@@ -22,6 +22,8 @@ from tailrace.example.traffic import Traffic
 from tailrace.stack.mariadb import MariaDB
 from tailrace.stack.mysql import MySQL
 
+pytestmark = pytest.mark.slow
+
 RATE = 150.0
 TRANSACTIONS = 500
 

@@ -18,6 +18,8 @@ from changes.errors import Transient
 from streams.mysql import MysqlUrl, session
 from tailrace.stack.beside import Beside
 
+pytestmark = pytest.mark.slow
+
 CORE = ("mysql", "postgres", "redis", "sqlite")
 BESIDE = ("mongodb", "elasticsearch", "neo4j", "weaviate")
 OPEN = ("mongodb", "elasticsearch")

@@ -65,6 +65,7 @@ def assert_right(found: dict[str, object]) -> None:
     assert found["ledger_changes"], "the ledger was never written"
 
 
+@pytest.mark.slow
 def test_a_few_kills_under_traffic_leave_every_store_equal(servers: Stack, tmp_path: Path) -> None:
     with line(servers.endpoints()["future"], tmp_path, rows=1000) as running:
         assert_right(killed_and_compared(running, kills=6, seed=7))

@@ -14,6 +14,8 @@ from upheaval import BULK
 from tailrace.stack.mariadb import MariaDB
 from tailrace.stack.mysql import MySQL
 
+pytestmark = pytest.mark.slow
+
 MILLION = 1_000_000
 MOST_GROWTH_MB = 192
 """Room for what is read ahead, decoded and on its way to Kafka at once; the transaction has ten times as much."""

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
 from confluent_kafka.admin import AdminClient
 from line import prepared
 
@@ -22,6 +23,8 @@ from tailrace.declared import read_whole
 from tailrace.endpoints import environment
 from tailrace.example.traffic import Traffic
 from tailrace.stack import Stack
+
+pytestmark = pytest.mark.slow
 
 VERSION = "future"
 TOPICS = """

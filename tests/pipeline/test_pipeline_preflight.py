@@ -133,6 +133,7 @@ def test_a_server_that_leaves_the_database_out_of_its_binlog_is_refused(
         assert said.startswith("the server logs no change of `jobfirst_future`: start it without --binlog-")
 
 
+@pytest.mark.slow
 def test_a_replica_whose_binlog_has_another_order_is_refused(topology: Topology, tmp_path: Path) -> None:
     options = ["--replica-parallel-workers=4", "--replica-preserve-commit-order=OFF"]
     with replicated(MySQL, tmp_path / "servers", options) as (primary, replica):
@@ -146,6 +147,7 @@ def test_a_replica_whose_binlog_has_another_order_is_refused(topology: Topology,
         assert refusal(primary.url, topology) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", SERVERS)
 def test_a_replica_that_does_not_log_what_it_replicates_is_refused(
     kind: type[MySQL], topology: Topology, tmp_path: Path

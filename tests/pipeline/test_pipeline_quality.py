@@ -14,6 +14,8 @@ from streams.mysql import session
 from tailrace.cli import cli
 from tailrace.endpoints import environment
 
+pytestmark = pytest.mark.slow
+
 OURS = range(900_001, 900_041)
 """Rows of the ledger that the traffic leaves alone."""
 QUIET = ("users", "resume_skills", "user_behaviors", "role_permissions")

@@ -99,6 +99,7 @@ def given_up(busy: Busy, table: str) -> int:
     return sum(msgspec.json.decode(value, type=TableSums).buckets is None for value in values)
 
 
+@pytest.mark.slow
 def test_sums_stay_exact_though_capture_is_killed(busy: Busy) -> None:
     before = given_up(busy, "tr_ledger")
     for _ in range(4):

@@ -14,6 +14,8 @@ from audit.report import Report
 from sinks.redis.statements import stamp_key
 from streams.kafka import read_topic
 
+pytestmark = pytest.mark.slow
+
 TABLES = ("companies", "jobs", "resumes")
 BEYOND = 1 << 62
 EMBEDDED = "future.enriched.companies.embedding"

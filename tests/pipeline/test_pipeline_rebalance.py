@@ -14,6 +14,8 @@ from streams.watch import lanes_of
 from tailrace.example.traffic import Traffic
 from tailrace.stack import Stack
 
+pytestmark = pytest.mark.slow
+
 RATE = 200.0
 TURNS = 6
 PAUSE_SECONDS = (0.5, 3.0)

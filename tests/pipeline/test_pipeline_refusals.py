@@ -19,6 +19,8 @@ from tailrace.cli import cli
 from tailrace.declared import read_topology
 from tailrace.stack import Stack
 
+pytestmark = pytest.mark.slow
+
 Declare = Callable[..., Path]
 
 MYSQL = Flavour(mariadb=False, version=(9, 7, 4))

@@ -23,9 +23,10 @@ from sinks.sql.sqlite.files import walk
 from streams.watch import GroupOffsets
 from tailrace.declared import read_whole
 from tailrace.endpoints import environment, having
-from tailrace.example.traffic import Traffic
 from tailrace.pipeline import Pipeline
 from tailrace.stack import Stack
+
+pytestmark = pytest.mark.slow
 
 ROWS, RATE = 800, 40.0
 KEPT = ("_tailrace_meta", "enrich_said", "enrich_cache", "enrich_models")
@@ -150,18 +151,6 @@ def emptied(servers: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         running.stop()
 
 
-@contextmanager
-def changing(here: Emptied) -> Iterator[None]:
-    """Changes of rows, of which none makes anything of them anew: enrichment does not run."""
-    traffic = Traffic(here.line.endpoints["mysql"], rate=RATE, seed=8, ledger=True)
-    traffic.start()
-    try:
-        yield
-        traffic.pause()
-    finally:
-        traffic.stop()
-
-
 def all_done(replays: Sequence[dict[str, Any]], way: str) -> bool:
     assert {one["sink"] for one in replays} == {"redis", "postgres", "sqlite"}
     assert [one["way"] for one in replays] == [way] * 3
@@ -182,7 +171,7 @@ def until_under_way(here: Emptied) -> list[dict[str, Any]]:
 
 def test_stores_that_lost_their_rows_are_filled_beside_their_lanes(emptied: Emptied) -> None:
     before = emptied.derived_ends()
-    with changing(emptied):
+    with emptied.line.changing(RATE):
         held = emptied.held()
         emptied.empty(stamps=False)
         assert emptied.held() < held / 2
@@ -211,7 +200,7 @@ def test_stores_that_lost_their_rows_are_filled_beside_their_lanes(emptied: Empt
 
 
 def test_stores_that_lost_everything_are_filled_by_their_lanes_at_a_rate(emptied: Emptied) -> None:
-    with changing(emptied):
+    with emptied.line.changing(RATE):
         emptied.empty(stamps=True)
         assert all_done(emptied.replay("--through", "--anew"), "through")
     with emptied.enriching():

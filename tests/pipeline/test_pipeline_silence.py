@@ -20,6 +20,8 @@ from tailrace.example.traffic import Traffic
 from tailrace.stack.mariadb import MariaDB
 from tailrace.stack.mysql import MySQL
 
+pytestmark = pytest.mark.slow
+
 RATE = 200.0
 LOOKED_FOR = "a text that is looked for on the disk"
 

@@ -167,6 +167,7 @@ def test_a_raised_epoch_sweeps_what_vanished_with_the_old_one(line: Snapped) -> 
         assert one.check().verdict == "equal"
 
 
+@pytest.mark.slow
 @pytest.mark.long
 def test_killed_again_and_again_under_traffic_topics_end_as_mysql(tmp_path: Path) -> None:
     killed_and_compared(tmp_path, rounds=3, kills=2)

@@ -15,6 +15,8 @@ from parts import Parts, parts_of
 
 from tailrace.stack import Stack
 
+pytestmark = pytest.mark.slow
+
 TOPICS = """
 versions:
   future: {database: jobfirst_future, env: FUTURE_}

@@ -21,6 +21,8 @@ from tailrace.example.traffic import Traffic
 from tailrace.reports import Reports
 from tailrace.stack.mysql import MySQL
 
+pytestmark = pytest.mark.slow
+
 SHUT_OUT = "another capture of version `future` has taken over"
 ENDED = "ended this one's"  # the binlog's reader, which may be the first to learn of it
 IN_PLACE = "going on in its place"

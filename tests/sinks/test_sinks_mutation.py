@@ -23,7 +23,14 @@ SCHEMA = TableSchema(
 Row = dict[str, Value]
 
 
-@pytest.fixture(scope="module", params=sorted(SPECS))
+SLOW = {"elasticsearch", "neo4j", "weaviate"}
+"""Stores that take half a minute or longer."""
+
+
+@pytest.fixture(
+    scope="module",
+    params=[pytest.param(name, marks=pytest.mark.slow) if name in SLOW else name for name in sorted(SPECS)],
+)
 def name(request: pytest.FixtureRequest) -> Any:
     assert request.param in HARNESSES, f"the sink `{request.param}` has no harness in harnesses.py"
     return request.param

@@ -267,7 +267,7 @@ def test_a_wider_type_takes_the_view_away_for_a_moment() -> None:
     drop, alter, create = plan(table_of(TARGET, TWO), found)
     assert drop == 'DROP VIEW public."notes"'
     assert alter == 'ALTER TABLE tailrace."notes" ALTER COLUMN "id" TYPE bigint'
-    assert create.startswith("CREATE VIEW")
+    assert create.startswith("CREATE OR REPLACE VIEW")
 
 
 def test_a_type_that_does_not_fit_becomes_text_but_not_in_a_key() -> None:

@@ -43,8 +43,9 @@ tables:
 
 @dataclass
 class Fed:
-    """One table with one target, whose lanes come and go. ``endpoint`` is the store's."""
+    """One table with one target, whose lanes come and go. ``endpoint`` is the store's, ``text`` the declaration."""
 
+    text: str
     topology: Topology
     endpoint: str
     kafka: KafkaUrl
@@ -113,12 +114,12 @@ class Fed:
             lane.stop()
             await running
 
-    async def held(self) -> dict[Any, Any]:
-        """The texts that the store holds, by id; none where it has no such table."""
+    async def held(self, target: Target | None = None) -> dict[Any, Any]:
+        """The texts that the store holds in a place, by id; none where it has no such table."""
         sink = SPECS[self.target.sink].build(self.endpoint)
         await sink.open([])
         try:
-            return {row.row["id"]: row.row["text"] async for row in sink.rows(self.target, self.schema)}
+            return {row.row["id"]: row.row["text"] async for row in sink.rows(target or self.target, self.schema)}
         except Misconfigured:
             return {}
         finally:
@@ -157,6 +158,6 @@ def fed(endpoints: dict[str, str], sink: str, flush: str = "5ms") -> Iterator[Fe
     topology = load(text, "topics.yaml", {name: spec.check for name, spec in SPECS.items()})
     kafka = KafkaUrl.parse(endpoints["kafka"])
     ensure_topics(kafka, topic_specs(topology, "future"))
-    here = Fed(topology, endpoints[SPECS[sink].endpoint], kafka, Producer(kafka.config()), GroupOffsets(kafka))
+    here = Fed(text, topology, endpoints[SPECS[sink].endpoint], kafka, Producer(kafka.config()), GroupOffsets(kafka))
     here.publish()
     yield here

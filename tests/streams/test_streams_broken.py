@@ -49,6 +49,7 @@ def test_the_same_numbers_make_the_same_stream() -> None:
     assert make(SEEDS, 7, 11) != make(SEEDS, 7, 12)
 
 
+@pytest.mark.slow
 @NATIVE
 def test_broken_streams_end_in_a_clear_error_and_in_the_same(tmp_path: Path) -> None:
     words = [sys.executable, "-m", "tools.fuzz", "--seconds", str(SECONDS), "--series", "1", "--keep", str(tmp_path)]

@@ -76,11 +76,11 @@ def test_each_record_is_in_one_count_of_each_target() -> None:
     )
     prepared.unreadable, prepared.unmade = [(bad, "why")], [(id(unmade), "one")]
     outcomes = [APPLIED, APPLIED, STALE, APPLIED, rejected("x"), APPLIED]
-    before = Account(5, NOON, 7, {"one": Counts(applied=1)})
+    before = Account(5, NOON, 7, {"one": Counts(applied=1), "other": Counts(stale=1)})
     after = booked(before, messages, prepared, outcomes)
     assert after.counts["one"] == Counts(applied=2, stale=1, collapsed=1, filtered=2, parked=2)
-    assert after.counts["other"] == Counts(applied=3, stale=0, collapsed=2, filtered=1, parked=1)
-    assert after.counts["one"].total == after.counts["other"].total + 1 == len(messages) + 1
+    assert after.counts["other"] == Counts(applied=3, stale=1, collapsed=2, filtered=1, parked=1)
+    assert after.counts["one"].total == after.counts["other"].total == len(messages) + 1
     assert (after.since, after.upto, before.counts["one"].total) == (5, 21, 1), "what was is left as it was"
     assert ends_of(messages) == {(TOPIC, 0): 21}
 
@@ -116,6 +116,20 @@ def test_an_account_begins_anew_after_a_day_unless_its_records_are_being_repeate
     assert rolled(account, 50, NOON + WINDOW_MS - 1) is account
     assert rolled(account, 49, NOON + WINDOW_MS) is account
     assert rolled(account, 50, NOON + WINDOW_MS) == Account(50, NOON + WINDOW_MS, 50)
+
+
+def test_a_target_that_was_declared_later_is_counted_from_then_on_and_nothing_is_missed() -> None:
+    account = Account(0, NOON, 6, {"one": Counts(applied=6)}, repeated=2, skipped=1)
+    (span,) = spans(range(8), account)
+    waiting = balance(OTHER, {(TOPIC, 0): account}, {(TOPIC, 0): span}, 1, NOON)
+    assert (waiting.remainder, waiting.captured, waiting.in_flight, waiting.unaccounted) == (0, 2, 2, 1)
+    messages = [Sent(6), Sent(7)]
+    prepared = made(*((record(target, m.offset_), m) for target in (ONE, OTHER) for m in messages))
+    after = booked(account, messages, prepared, [APPLIED] * 4)
+    assert after == Account(6, NOON, 8, {"one": Counts(applied=2), "other": Counts(applied=2)}, repeated=2, skipped=1)
+    (span,) = spans(range(8), after)
+    settled = balance(OTHER, {(TOPIC, 0): after}, {(TOPIC, 0): span}, 1, NOON)
+    assert (settled.remainder, settled.captured, settled.unaccounted) == (0, 2, 0)
 
 
 def test_an_account_survives_the_text_of_a_commit() -> None:

@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from bson import CodecOptions, decode
+from streams_replays import replay
 
 from changes.errors import Misconfigured
 from changes.key import key_of
@@ -19,7 +20,6 @@ from streams.deliver.lifetimes import aged
 from streams.deliver.pace import QUIET, Brake, Pace
 from streams.deliver.prepare import Prepared
 from streams.replay.asked import (
-    Replay,
     Since,
     chosen,
     measured,
@@ -91,24 +91,6 @@ def test_where_it_begins() -> None:
     assert [str(Since()), str(Since(offset=4))] == ["the beginning", "offset 4"]
     with pytest.raises(ValueError, match="`yesterday` is no place to begin"):
         since_of("yesterday")
-
-
-def replay(**more: object) -> Replay:
-    fields: dict[str, object] = {
-        "id": "a",
-        "sink": "postgres",
-        "way": "beside",
-        "since": "the beginning",
-        "targets": ["jobs"],
-        "starts": {"t": {"0": 5}},
-        "ends": {"t": {"0": 105}},
-        "records": 100,
-        "bytes": 1000,
-        "rate": 0.0,
-        "begun_ms": 0,
-        "at_ms": 0,
-    }
-    return Replay(**fields | more)  # type: ignore[arg-type]
 
 
 def test_a_store_that_is_not_its_own_guard_has_no_second_writer() -> None:

@@ -130,7 +130,7 @@ async def test_from_an_offset_or_a_time_on(stack: Running) -> None:
         asked = Asked(here, stack.endpoints["future"])
         here.put(range(100))
         await asyncio.sleep(1.1)
-        at = round(time.time() * 1000)
+        at = int(time.time() * 1000)
         here.put(range(100, 130))
         assert (await asked.run(since=Since(ms=at))).records == 30
         assert set(await here.held()) == set(range(100, 130))
@@ -157,7 +157,6 @@ async def test_one_that_is_broken_off_goes_on_where_it_was(stack: Running) -> No
         ended = await asked.run()
         assert (ended.id, ended.state, ended.ends) == (first.id, "done", first.ends)
         assert any(told.standing.done >= first.done for told in asked.seen)
-        assert asked.seen[-1].standing.speed > 0
         assert set(await here.held()) >= set(range(1000))
         dropped = await asked.run(lambda told: told.standing.done > 0.1, rate=200.0)
         anew = await asked.run(since=Since(offset=500), anew=True)

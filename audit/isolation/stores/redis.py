@@ -1,4 +1,4 @@
-"""Redis: every key of every numbered database."""
+"""Redis: every key, whatever it holds."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -8,7 +8,7 @@ from redis import ConnectionPool, Redis, exceptions
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from audit.isolation.stores.answers import INSIDE, Answer, Found, Search
+from audit.isolation.stores.answers import INSIDE, Answer, Found, Search, Seeing
 from changes.errors import Misconfigured
 from sinks.redis.errors import classify
 
@@ -52,45 +52,53 @@ def remove(url: str) -> None:
 
 
 def search(url: str, tokens: Sequence[str]) -> Found:
-    """Keys and values of whatever type; a type that a module brings is named, not read."""
+    """Every numbered database."""
     seen = Search(tokens)
     with _translated(url) as client:
         numbers = [int(name.removeprefix("db")) for name in client.info("keyspace")]
     for number in numbers:
-        with _translated(url, number) as client:
-            _database(client, number, seen)
+        walk(url, seen, number)
     return seen.found()
 
 
-def _database(client: Redis, number: int, seen: Search) -> None:
-    cursor = 0
-    while True:
-        cursor, keys = client.scan(cursor, count=_PAGE)
-        types = _each(client, [("TYPE", key) for key in keys])
-        asked = []
-        for key, kind in zip(keys, types, strict=True):
-            read = _READ.get(kind)
-            if read is not None:
-                asked.append((key, (read[0], key, *read[1:])))
-            elif kind != b"none":  # it went since
-                seen.leave(f"key `{_named(key)}`: a {kind.decode()} cannot be read")
-        values = _each(client, [words for _, words in asked])
-        for (key, _), value in zip(asked, values, strict=True):
-            seen.see(f"key `{_named(key)}` of database {number}", key, value)
-        if cursor == 0:
-            return
+def walk(url: str, seen: Seeing, number: int | None = None) -> None:
+    """Show every key and its value, whatever its type; one that a module brings is named, not read. ``number``: of
+    another database than the URL's. Raises `Transient` or `Misconfigured`."""
+    beside = "" if number is None else f" of database {number}"
+    with _translated(url, number) as client:
+        cursor = 0
+        while True:
+            cursor, keys = client.scan(cursor, count=_PAGE)
+            _page(client, keys, beside, seen)
+            if cursor == 0:
+                return
+
+
+def _page(client: Redis, keys: Sequence[bytes | str], beside: str, seen: Seeing) -> None:
+    asked = []
+    for key, kind in zip(keys, _each(client, [("TYPE", key) for key in keys]), strict=True):
+        if isinstance(kind, exceptions.ResponseError):
+            seen.leave(f"{_named(key)}{beside}: {kind}")
+        elif kind in _READ:
+            asked.append((key, (_READ[kind][0], key, *_READ[kind][1:])))
+        elif kind != b"none":  # it went since
+            seen.leave(f"{_named(key)}{beside}: a {kind.decode()} cannot be read")
+    for (key, _), value in zip(asked, _each(client, [words for _, words in asked]), strict=True):
+        other = isinstance(value, exceptions.ResponseError)  # it became of another type since
+        seen.see(f"{_named(key)}{beside}", key, client.dump(key) if other else value)
 
 
 def _each(client: Redis, commands: Sequence[tuple[Any, ...]]) -> list[Any]:
+    """What each is answered, be it an error."""
     pipeline = client.pipeline(transaction=False)
     for words in commands:
         pipeline.execute_command(*words)  # type: ignore[no-untyped-call]
     answers: list[Any] = pipeline.execute(raise_on_error=False)
-    return [b"" if isinstance(answer, exceptions.ResponseError) else answer for answer in answers]
+    return answers
 
 
 def _named(key: bytes | str) -> str:
-    return key[:100] if isinstance(key, str) else key[:100].decode("utf-8", "replace")
+    return f"key `{key if isinstance(key, str) else key.decode('utf-8', 'backslashreplace')}`"
 
 
 @contextmanager

@@ -28,11 +28,11 @@ def ensure(connection: Connection, tables: Sequence[Table]) -> None:
     """Create or widen what ``tables`` need; one process at a time. What is cut off in the middle is gone on with by
     the next one: MySQL has no transactions for this."""
     _check_version(connection)
-    with _alone(connection):
+    with alone(connection):
         for name, statement in ddl.SETUP.items():
-            if (columns := _columns(connection, name)) == {}:
+            if (found := columns(connection, name)) == {}:
                 ask(connection, statement)
-            elif name == ddl.SIDE_TABLE and "gen" not in columns:
+            elif name == ddl.SIDE_TABLE and "gen" not in found:
                 ask(connection, ddl.WIDEN_SETUP)
         for table in tables:
             for statement in ddl.plan(table, _find(connection, table)):
@@ -45,7 +45,7 @@ def ensure(connection: Connection, tables: Sequence[Table]) -> None:
 
 def has_meta(connection: Connection) -> bool:
     """Whether the database keeps stamps; one that was emptied under us does no more."""
-    return bool(_columns(connection, ddl.META_TABLE))
+    return bool(columns(connection, ddl.META_TABLE))
 
 
 def ensure_meta(connection: Connection) -> None:
@@ -58,14 +58,14 @@ def _find(connection: Connection, table: Table) -> ddl.Found:
     base, place = ddl.base_name(table), table.target.place
     kinds = [kind for (kind,) in ask(connection, _of(_KIND, place))]
     return ddl.Found(
-        columns=_columns(connection, base),
+        columns=columns(connection, base),
         key=tuple(name for (name,) in ask(connection, _of(_KEY, base))),
-        view=tuple(_columns(connection, place)),
+        view=tuple(columns(connection, place)),
         taken=kinds not in ([], ["VIEW"]),
     )
 
 
-def _columns(connection: Connection, name: str) -> dict[str, str]:
+def columns(connection: Connection, name: str) -> dict[str, str]:
     """The columns of a table or view with their types, in their order; none where it does not exist."""
     return dict(ask(connection, _of(_COLUMNS, name)))
 
@@ -82,7 +82,7 @@ def _check_version(connection: Connection) -> None:
 
 
 @contextmanager
-def _alone(connection: Connection) -> Iterator[None]:
+def alone(connection: Connection) -> Iterator[None]:
     ((got,),) = ask(connection, f"SELECT GET_LOCK({_DDL_LOCK}, {_WAIT})")
     if got != 1:
         raise Transient("MySQL: another process has been creating tables for half a minute")

@@ -7,7 +7,7 @@ what it held. A column whose type changes becomes wide enough for both.
 
 # ruff: noqa: S608  the text is made here, of quoted identifiers
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from changes.errors import Misconfigured
@@ -65,8 +65,12 @@ class Found:
     taken: bool = False
 
 
+def base_name_of(place: str) -> str:
+    return PREFIX + place
+
+
 def base_name(table: Table) -> str:
-    return PREFIX + table.target.place
+    return base_name_of(table.target.place)
 
 
 def base(table: Table) -> str:
@@ -147,7 +151,12 @@ def _view(table: Table, found: Found, wanted: Mapping[str, str]) -> list[str]:
     )
     if found.view == shown:
         return []
-    return [
-        f"CREATE OR REPLACE VIEW {quote(table.target.place)} AS SELECT {', '.join(map(quote, shown))}"
-        f" FROM {base(table)}"
-    ]
+    return [create_view(table.target.place, shown)]
+
+
+def create_view(place: str, shown: Sequence[str]) -> str:
+    """The view of a place's base table, in the stead of any."""
+    return (
+        f"CREATE OR REPLACE VIEW {quote(place)} AS SELECT {', '.join(map(quote, shown))}"
+        f" FROM {quote(base_name_of(place))}"
+    )

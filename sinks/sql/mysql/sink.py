@@ -4,22 +4,24 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Collection, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import aclosing
+from contextlib import ExitStack, aclosing, asynccontextmanager
 from typing import Any, TypeVar
 
 from changes.canonical import canonical_row
-from changes.key import Key, key_of
+from changes.key import Key
 from changes.mysqlurl import MysqlUrl
 from changes.record import APPLIED, STALE, BucketSum, Outcome, Record, StoredRow, StoredSums
 from changes.schema import TableSchema
 from changes.target import Target
+from sinks.contract import Exchange, Swap
 from sinks.fold import fold
 from sinks.isolate import isolate
-from sinks.sql.mysql import catalog, statements
+from sinks.sql.mysql import catalog, exchange, statements
 from sinks.sql.mysql.pool import Connection, Pool, ask, stream
 from sinks.sql.mysql.portion import Order, Written
 from sinks.sql.mysql.types import value_of
 from sinks.sql.pages import drawn
+from sinks.sql.stored import storing
 from sinks.sql.table import Table, portions, table_of
 
 _EXPIRE_EVERY = 3600.0
@@ -106,6 +108,34 @@ class MysqlSink:
         """The stamp kept for ``lane``; ``None`` where the store knows of none."""
         return await self._with_connection(_stamped, lane)
 
+    @asynccontextmanager
+    async def held(self, swaps: Sequence[Swap]) -> AsyncIterator[Exchange]:
+        pool, leaving = self._connected(), ExitStack()
+        begun: list[asyncio.Future[None]] = []
+
+        def work(holder: Connection) -> None:
+            with pool.scan() as connection:
+                exchange.exchange(connection, holder, swaps)
+
+        async def do() -> None:
+            begun.append(asyncio.ensure_future(self._in_thread(work, holder)))
+            await asyncio.shield(begun[-1])
+
+        async with self._free:
+            try:
+                holder = await self._in_thread(leaving.enter_context, pool.scan())
+                await self._in_thread(exchange.hold, holder, swaps)
+                yield do
+            finally:
+                await asyncio.gather(*begun, return_exceptions=True)  # held until it is over, whoever waits for it
+                await self._in_thread(leaving.close)
+
+    async def exchanged(self, swaps: Sequence[Swap]) -> bool:
+        return await self._with_connection(exchange.exchanged, swaps)
+
+    async def drop(self, targets: Sequence[Target]) -> None:
+        await self._with_connection(exchange.drop, [target.place for target in targets])
+
     async def close(self) -> None:
         pool, self._pool = self._pool, None
         ending = asyncio.ensure_future(asyncio.to_thread(self._threads.shutdown))
@@ -171,14 +201,16 @@ def _write(connection: Connection, part: Written) -> list[int]:
 
 
 def _read(connection: Connection, texts: Sequence[bytes], table: Table, schema: TableSchema) -> list[StoredRow]:
-    return [_stored(table, schema, fields) for text in texts for fields in ask(connection, text)]
+    stored = storing(table, schema, value_of)
+    return [stored("", fields) for text in texts for fields in ask(connection, text)]
 
 
 def _scan(pool: Pool, text: str, table: Table, schema: TableSchema) -> Generator[StoredRow]:
     """A single statement sees one moment."""
+    stored = storing(table, schema, value_of)
     with pool.scan() as connection:
         for fields in stream(connection, text):
-            yield _stored(table, schema, fields)
+            yield stored("", fields)
 
 
 def _sums(pool: Pool, table: Table, schema: TableSchema, upto: int) -> StoredSums:
@@ -223,9 +255,3 @@ def _key(table: Table, values: Sequence[Any]) -> bytes:
     """The canonical bytes of a key as MySQL returned it."""
     row = {column.name: value_of(column, value) for column, value in zip(table.key, values, strict=True)}
     return canonical_row(table.key, row)
-
-
-def _stored(table: Table, schema: TableSchema, fields: Sequence[Any]) -> StoredRow:
-    *values, position, high, low, mapping, generation = fields
-    row = {column.name: value_of(column, value) for column, value in zip(table.columns, values, strict=True)}
-    return StoredRow(key_of(schema, row), "", position, high << 32 | low, mapping, row, generation)

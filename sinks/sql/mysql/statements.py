@@ -10,14 +10,14 @@ Keys and values are literals under the sql_mode of `MODE`, names are delimited b
 
 # ruff: noqa: S608  the text is made here, of quoted identifiers and literals
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
 from changes.errors import Rejected
 from changes.key import Key
 from changes.record import RESERVED, Record
-from sinks.sql.locks import locks
+from sinks.sql.locks import every_lock, locks
 from sinks.sql.mysql.ddl import LOCK_TABLE, META_TABLE, SIDE_TABLE, base
 from sinks.sql.mysql.types import bytes_literal, literal, text_literal
 from sinks.sql.table import Table, quoted
@@ -137,7 +137,16 @@ def forget(table: Table, key: bytes, record: Record) -> list[bytes]:
 
 def lock(records: Sequence[Record]) -> bytes:
     """What locks a batch's rows of the lock table until its transaction ends, and makes those that are not there."""
-    pairs = ", ".join(f"({target}, {part})" for target, part in locks(records))
+    return _lock(locks(records))
+
+
+def lock_every(targets: Iterable[str]) -> bytes:
+    """`lock` for all rows of some targets."""
+    return _lock(every_lock(targets))
+
+
+def _lock(wanted: Iterable[tuple[int, int]]) -> bytes:
+    pairs = ", ".join(f"({target}, {part})" for target, part in wanted)
     same = f"part = {LOCK_TABLE}.part"
     return f"INSERT INTO {LOCK_TABLE} (target, part) VALUES {pairs} ON DUPLICATE KEY UPDATE {same}".encode()
 

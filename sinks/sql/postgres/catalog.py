@@ -40,11 +40,11 @@ async def ensure(connection: PoolConnectionProxy, tables: Sequence[Table]) -> No
     if connection.get_server_version().major * 10000 < _OLDEST:
         raise Misconfigured(f"PostgreSQL {connection.get_server_version().major} is too old: 15 or newer is needed")
     async with connection.transaction():
-        await connection.execute("SELECT pg_advisory_xact_lock($1)", _DDL_LOCK)
+        await alone(connection)
         if await connection.fetchval("SELECT to_regclass($1)", ddl.SIDE_TABLE) is None:
             for statement in ddl.SETUP:
                 await connection.execute(statement)
-        elif "gen" not in await _columns(connection, ddl.SIDE_TABLE):
+        elif "gen" not in await columns(connection, ddl.SIDE_TABLE):
             await connection.execute(ddl.WIDEN_SETUP)
         for table in tables:
             for statement in ddl.plan(table, await _find(connection, table)):
@@ -52,6 +52,11 @@ async def ensure(connection: PoolConnectionProxy, tables: Sequence[Table]) -> No
         if (role := await _readers(connection)) is not None:
             for table in tables:
                 await _grant(connection, table, role)
+
+
+async def alone(connection: PoolConnectionProxy) -> None:
+    """Until the transaction ends, nobody else creates, widens or exchanges."""
+    await connection.execute("SELECT pg_advisory_xact_lock($1)", _DDL_LOCK)
 
 
 async def has_meta(connection: PoolConnectionProxy) -> bool:
@@ -64,7 +69,7 @@ async def ensure_meta(connection: PoolConnectionProxy) -> None:
     if await has_meta(connection):
         return
     async with connection.transaction():
-        await connection.execute("SELECT pg_advisory_xact_lock($1)", _DDL_LOCK)
+        await alone(connection)
         for statement in ddl.META_SETUP:
             await connection.execute(statement)
 
@@ -72,20 +77,33 @@ async def ensure_meta(connection: PoolConnectionProxy) -> None:
 async def _find(connection: PoolConnectionProxy, table: Table) -> ddl.Found:
     base, view = ddl.base(table), ddl.view(table)
     return ddl.Found(
-        columns=await _columns(connection, base),
+        columns=await columns(connection, base),
         key=tuple(name for (name,) in await connection.fetch(_KEY, base)),
-        view=tuple(await _columns(connection, view)),
+        view=tuple(await columns(connection, view)),
         safe=bool(await connection.fetchval(_SAFE, view)),
-        secured=bool(await connection.fetchval(_SECURED, base)),
-        policies=tuple(name for (name,) in await connection.fetch(_POLICIES, base)),
-        indexes=tuple(name for (name,) in await connection.fetch(_INDEXES, base)),
+        secured=await secured(connection, base),
+        policies=tuple(sorted(await policies(connection, base))),
+        indexes=tuple(sorted(await indexes(connection, base))),
         vectors=await connection.fetchval(_VECTORS),
     )
 
 
-async def _columns(connection: PoolConnectionProxy, relation: str) -> dict[str, str]:
+async def columns(connection: PoolConnectionProxy, relation: str) -> dict[str, str]:
     """The columns of a table or view with their types, in their order; none where it does not exist."""
     return {found["name"]: found["type"] for found in await connection.fetch(_COLUMNS, relation)}
+
+
+async def secured(connection: PoolConnectionProxy, relation: str) -> bool:
+    """Whether readers see some rows only."""
+    return bool(await connection.fetchval(_SECURED, relation))
+
+
+async def policies(connection: PoolConnectionProxy, relation: str) -> set[str]:
+    return {name for (name,) in await connection.fetch(_POLICIES, relation)}
+
+
+async def indexes(connection: PoolConnectionProxy, relation: str) -> set[str]:
+    return {name for (name,) in await connection.fetch(_INDEXES, relation)}
 
 
 async def _readers(connection: PoolConnectionProxy) -> str | None:

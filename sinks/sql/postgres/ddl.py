@@ -7,7 +7,7 @@ and keeps what it held. A column whose type changes becomes wide enough for both
 
 # ruff: noqa: S608  the text is made here, of quoted identifiers and marks for bound values
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import xxhash
@@ -76,12 +76,28 @@ class Found:
     vectors: str | None = None
 
 
+def base_of(place: str) -> str:
+    return f"{SCHEMA}.{quote(place)}"
+
+
+def view_of(place: str) -> str:
+    return f"public.{quote(place)}"
+
+
 def base(table: Table) -> str:
-    return f"{SCHEMA}.{quote(table.target.place)}"
+    return base_of(table.target.place)
 
 
 def view(table: Table) -> str:
-    return f"public.{quote(table.target.place)}"
+    return view_of(table.target.place)
+
+
+def create_view(place: str, shown: Sequence[str]) -> str:
+    """The view of a place's base table, in the stead of one with the same columns at its front."""
+    return (
+        f"CREATE OR REPLACE VIEW {view_of(place)} WITH (security_invoker = true) AS"
+        f" SELECT {', '.join(map(quote, shown))} FROM {base_of(place)}"
+    )
 
 
 def plan(table: Table, found: Found) -> list[str]:
@@ -179,13 +195,11 @@ def _view(table: Table, found: Found, wanted: Mapping[str, str], widened: list[s
     shown = tuple(name for name in names if name in wanted or not (name in RESERVED or _withheld(table, name)))
     if found.view == shown and found.safe and not widened:
         return []
-    create = (
-        f"VIEW {view(table)} WITH (security_invoker = true) AS SELECT {', '.join(map(quote, shown))} FROM {base(table)}"
-    )
+    create = create_view(table.target.place, shown)
     if widened or (found.view and found.view != shown[: len(found.view)]):
         drop = [f"DROP VIEW {view(table)}"] if found.view else []
-        return [*drop, *widened, f"CREATE {create}"]
-    return [f"CREATE OR REPLACE {create}"]
+        return [*drop, *widened, create]
+    return [create]
 
 
 def _withheld(table: Table, name: str) -> bool:

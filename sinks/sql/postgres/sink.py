@@ -4,22 +4,23 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Collection, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
-from typing import Any
 
 import asyncpg
 
 from changes.errors import Misconfigured, Rejected, Transient
-from changes.key import Key, key_of, keys_of
+from changes.key import Key, key_of
 from changes.record import APPLIED, STALE, BucketSum, Outcome, Record, StoredRow, StoredSums
 from changes.schema import TableSchema
 from changes.target import Target
+from sinks.contract import Exchange, Swap
 from sinks.fold import fold
 from sinks.isolate import isolate
-from sinks.sql.postgres import catalog, statements
+from sinks.sql.postgres import catalog, exchange, statements
 from sinks.sql.postgres.ddl import EXPIRE, STAMP, STAMPED
 from sinks.sql.postgres.errors import classify
 from sinks.sql.postgres.types import is_wide, value_of
-from sinks.sql.table import Table, portions, table_of
+from sinks.sql.stored import storing
+from sinks.sql.table import portions, table_of
 
 _SETTINGS = {
     "application_name": "tailrace",
@@ -133,19 +134,19 @@ class PostgresSink:
     ) -> list[StoredRow | None]:
         table = table_of(target, schema)
         found: list[StoredRow | None] = [None] * len(wanted)
-        stored = _storing(table, schema)
+        stored = storing(table, schema, value_of, is_wide)
         arguments = statements.key_arguments(table, [key for _, key in wanted])
         with _translated():
             async with self._connected().acquire() as connection:
                 for ordinal, *fields in await connection.fetch(statements.statements_of(table).read, *arguments):
-                    found[ordinal - 1] = stored(fields)
+                    found[ordinal - 1] = stored("", fields)
         return found
 
     async def rows(
         self, target: Target, schema: TableSchema, buckets: Collection[int] | None = None
     ) -> AsyncIterator[StoredRow]:
         table = table_of(target, schema)
-        texts, stored = statements.statements_of(table), _storing(table, schema)
+        texts, stored = statements.statements_of(table), storing(table, schema, value_of, is_wide)
         text, arguments = (texts.scan, ()) if buckets is None else (texts.some, (list(buckets),))
         with _translated():
             async with (
@@ -155,7 +156,7 @@ class PostgresSink:
                 # Whoever compares rows may take its time between two of them.
                 await connection.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
                 async for fields in connection.cursor(text, *arguments, prefetch=_PAGE):
-                    yield stored(tuple(fields))
+                    yield stored("", fields)
 
     async def sums(self, target: Target, schema: TableSchema, upto: int) -> StoredSums:
         table = table_of(target, schema)
@@ -193,6 +194,26 @@ class PostgresSink:
                 found: str | None = await connection.fetchval(STAMPED, lane)
                 return found
 
+    @asynccontextmanager
+    async def held(self, swaps: Sequence[Swap]) -> AsyncIterator[Exchange]:
+        with _translated():
+            async with (
+                self._connected().acquire() as connection,
+                _begun(connection, exchange.hold(swaps)),
+            ):
+                yield lambda: exchange.exchange(connection, swaps)
+
+    async def exchanged(self, swaps: Sequence[Swap]) -> bool:
+        with _translated():
+            async with self._connected().acquire() as connection:
+                return await exchange.exchanged(connection, swaps)
+
+    async def drop(self, targets: Sequence[Target]) -> None:
+        with _translated():
+            async with self._connected().acquire() as connection, connection.transaction():
+                await catalog.alone(connection)
+                await exchange.drop(connection, [target.place for target in targets])
+
     async def close(self) -> None:
         pool, self._pool = self._pool, None
         if pool is None:
@@ -213,21 +234,6 @@ class PostgresSink:
         if self._pool is None:
             raise RuntimeError("the sink is not open")
         return self._pool
-
-
-def _storing(table: Table, schema: TableSchema) -> Callable[[Sequence[Any]], StoredRow]:
-    """What makes a row of the fields that ``read``, ``scan`` and ``some`` give of it."""
-    names, key = [column.name for column in table.columns], keys_of(schema)
-    wide = [(column.name, column) for column in table.columns if is_wide(column)]
-
-    def stored(fields: Sequence[Any]) -> StoredRow:
-        *values, position, high, low, mapping, generation = fields
-        row = dict(zip(names, values, strict=True))
-        for name, column in wide:
-            row[name] = value_of(column, row[name])
-        return StoredRow(key(row), "", position, high << 32 | low, mapping, row, generation)
-
-    return stored
 
 
 @contextmanager

@@ -84,6 +84,11 @@ def bound_key(table: Table, values: Sequence[Value]) -> tuple[Value, ...]:
     return tuple(_bound(column, [value])[0] for column, value in zip(table.key, values, strict=True))
 
 
+def is_turned(column: Column) -> bool:
+    """Whether SQLite returns something else than was bound, so that `value_of` has work."""
+    return column.kind in {Kind.BOOLEAN, Kind.VECTOR}
+
+
 def value_of(column: Column, value: Value) -> Value:
     """What SQLite returned, as the column's kind is held in Python."""
     if column.kind is Kind.BOOLEAN:

@@ -2,7 +2,7 @@
 
 import json
 import sqlite3
-from collections.abc import Collection, Generator, Iterable, Mapping, Sequence
+from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,9 @@ from changes.record import BucketSum, StoredRow, StoredSums
 from changes.schema import TableSchema
 from sinks.sql.sqlite import statements
 from sinks.sql.sqlite.files import path_of, place_in, reading, walk
-from sinks.sql.sqlite.portion import bound_key, value_of
+from sinks.sql.sqlite.portion import bound_key, is_turned, value_of
+from sinks.sql.sqlite.survey import Survey, tables
+from sinks.sql.stored import storing
 from sinks.sql.table import Table
 
 
@@ -21,11 +23,14 @@ class Reader:
 
     def __init__(self, folder: Path, busy: float) -> None:
         self._folder, self._busy = folder, busy
+        self._rows = Survey(busy, _all_rows)
+        self._sums = Survey(busy, _all_sums)
 
     def found(
         self, table: Table, schema: TableSchema, wanted: Sequence[tuple[str, Key]], places: Mapping[str, Sequence[int]]
     ) -> Generator[tuple[int, StoredRow]]:
         """What is there of the wanted (place, key)s, each with its index; ``places`` has the indexes by place."""
+        stored = storing(table, schema, value_of, is_turned)
         for place, indices in places.items():
             path = path_of(self._folder, place)
             if not path.exists():
@@ -35,30 +40,87 @@ class Reader:
                 keys = [bound_key(table, wanted[index][1].values) for index in indices] if found else []
                 for start, size, values in statements.pages(keys):
                     for number, *fields in connection.execute(statements.read(table, found, size), values):
-                        yield indices[start + number], _stored(table, schema, place, fields)
+                        yield indices[start + number], stored(place, fields)
 
     def rows(self, table: Table, schema: TableSchema, buckets: Collection[int] | None) -> Generator[StoredRow]:
         """See `sinks.contract.Sink.rows`."""
+        name, stored = f"_tr_{table.target.place}", storing(table, schema, value_of, is_turned)
         wanted = () if buckets is None else (json.dumps(list(buckets)),)
         for path in walk(self._folder):
+            place = place_in(path)
+            told = None if wanted else self._rows.of(path, name)
+            if told is not None:
+                for fields in _picked(table, told[0]):
+                    yield stored(place, fields)
+                continue
             with reading(path, self._busy) as connection:
-                found = names(connection, f"_tr_{table.target.place}")
-                if found:
-                    place = place_in(path)
+                if found := names(connection, name):
                     for fields in connection.execute(statements.scan(table, found, some=bool(wanted)), wanted):
-                        yield _stored(table, schema, place, fields)
+                        yield stored(place, fields)
 
     def sum(self, paths: Sequence[Path], table: Table, schema: TableSchema, upto: int, found: StoredSums) -> None:
         """Add what some files hold, each as it is at one moment."""
         for path in paths:
+            told = self._sums.of(path, f"_tr_{table.target.place}")
+            if told is not None and _add(told[0], upto, found):
+                continue
             with reading(path, self._busy) as connection:
                 connection.execute("BEGIN")
                 _sum(connection, table, schema, upto, place_in(path), found)
+
+    def close(self) -> None:
+        self._rows.close()
+        self._sums.close()
 
 
 def names(connection: sqlite3.Connection, name: str) -> dict[str, str]:
     """The columns of a table or view, with their types."""
     return dict(connection.execute(statements.COLUMNS, (name,)))
+
+
+Rows = tuple[list[str], list[tuple[Any, ...]]]
+"""The columns that a file's table has, and what stands in them."""
+Sums = tuple[int, list[tuple[int, int, int, int]]]
+"""The newest position of a table's rows and tombstones; of each bucket itself, how many rows, the sums of their hashes'
+halves."""
+
+
+def _all_rows(connection: sqlite3.Connection) -> dict[str, Rows]:
+    return {name: (columns, rows.fetchall()) for name, columns, rows in tables(connection)}
+
+
+def _picked(table: Table, told: Rows | None) -> Iterator[list[Any]]:
+    """The fields that `statements.scan` would give."""
+    if told is None:
+        return
+    columns, rows = told
+    places = {name: number for number, name in enumerate(columns)}
+    wanted = [places.get(name) for name in statements.fields(table)]
+    for row in rows:
+        *fields, generation = [None if number is None else row[number] for number in wanted]
+        yield [*fields, generation or 0]
+
+
+def _all_sums(connection: sqlite3.Connection) -> dict[str, Sums]:
+    found: dict[str, Sums] = {}
+    for name, *_ in tables(connection):
+        rows = connection.execute(statements.sums_of(name)).fetchall()
+        found[name] = max((newest for newest, *_ in rows), default=0), [tuple(sums) for _, *sums in rows]
+    if names(connection, statements.SIDE_TABLE):
+        for target, buried in connection.execute(statements.NEWEST_BURIED):
+            newest, sums = found.get(f"_tr_{target}", (0, []))
+            found[f"_tr_{target}"] = max(newest, buried), sums
+    return found
+
+
+def _add(told: Sums | None, upto: int, found: StoredSums) -> bool:
+    """Add what a file was found to hold, where nothing of it is behind the position ``upto``; whether that was so."""
+    newest, sums = (0, []) if told is None else told
+    if newest > upto:
+        return False
+    for bucket, *one in sums:
+        found.sums[bucket] = found.sums.get(bucket, BucketSum()) + BucketSum(*one)
+    return True
 
 
 def _sum(
@@ -75,9 +137,3 @@ def _sum(
         wanted = (table.target.name, upto)
         for grave, bucket in connection.execute(statements.BURIED_BEYOND, wanted):
             found.beyond[place, grave] = bucket
-
-
-def _stored(table: Table, schema: TableSchema, place: str, fields: Iterable[Any]) -> StoredRow:
-    *values, position, high, low, mapping, generation = fields
-    row = {column.name: value_of(column, value) for column, value in zip(table.columns, values, strict=True)}
-    return StoredRow(key_of(schema, row), place, position, high << 32 | low, mapping, row, generation)

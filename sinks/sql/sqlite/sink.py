@@ -175,6 +175,7 @@ class SqliteSink:
 
     async def close(self) -> None:
         await asyncio.to_thread(self._threads.shutdown)
+        self._reader.close()
         await asyncio.to_thread(self._files.close)
 
 

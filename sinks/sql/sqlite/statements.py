@@ -102,6 +102,24 @@ def scan(table: Table, found: Collection[str], *, some: bool = False) -> str:
     return f"SELECT {shown(table, found)} FROM {base(table)} AS t{wanted}"
 
 
+def fields(table: Table) -> list[str]:
+    """The columns that `shown` reads, in its order."""
+    return [*(column.name for column in table.columns), "_tr_pos", "_tr_h1", "_tr_h2", "_tr_map", "_tr_gen"]
+
+
+TABLES = r"SELECT name FROM sqlite_master WHERE type = 'table' AND name LIKE '\_tr\_%' ESCAPE '\'"
+"""Every table of a file that is ours."""
+
+
+def everything(name: str) -> str:
+    return f"SELECT * FROM {quote(name)}"
+
+
+def sums_of(name: str) -> str:
+    """For each bucket of a table of any target: the newest position in it, and what `sums` says of all its rows."""
+    return f"SELECT max(_tr_pos), _tr_bucket, count(*), sum(_tr_h1), sum(_tr_h2) FROM {quote(name)} GROUP BY _tr_bucket"
+
+
 def sums(table: Table) -> str:
     """For each bucket, of the rows up to a position: itself, how many rows, the sums of their hashes' halves."""
     return (
@@ -115,6 +133,8 @@ def beyond(table: Table) -> str:
     return f"SELECT {', '.join(quoted(table.key))}, _tr_bucket FROM {base(table)} WHERE _tr_pos > ?"
 
 
+NEWEST_BURIED = f"SELECT target, max(pos) FROM {SIDE_TABLE} GROUP BY target"
+"""Of each target that has tombstones, the newest position of one."""
 BURIED_BEYOND = f"SELECT key, bucket FROM {SIDE_TABLE} WHERE target = ? AND pos > ?"
 """The tombstones of a target behind a position."""
 
