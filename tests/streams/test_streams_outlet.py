@@ -1,5 +1,6 @@
 """Both producers write the same records into the same partitions, and tell the same ends."""
 
+import time
 from typing import Protocol
 
 import pytest
@@ -53,11 +54,18 @@ def settings(kafka: KafkaUrl, name: str) -> dict[str, object]:
     )
 
 
-def told(kafka: KafkaUrl) -> list[tuple[int | None, object, object, Headers]]:
-    return [
-        (message.partition(), message.key(), message.value(), headers_from(message.headers()))
-        for message in read_topic(kafka, "future.kinds.everything")
-    ]
+def told(kafka: KafkaUrl, count: int) -> list[tuple[int | None, object, object, Headers]]:
+    """The topic's records, once there are ``count``: what is committed is seen a moment later, when the coordinator has
+    written its markers into each partition."""
+    deadline = time.monotonic() + SECONDS
+    while True:
+        found = [
+            (message.partition(), message.key(), message.value(), headers_from(message.headers()))
+            for message in read_topic(kafka, "future.kinds.everything")
+        ]
+        if len(found) >= count or time.monotonic() > deadline:
+            return found
+        time.sleep(0.05)
 
 
 def test_both_write_the_same_records_into_the_same_partitions(kafka: KafkaUrl) -> None:
@@ -65,10 +73,10 @@ def test_both_write_the_same_records_into_the_same_partitions(kafka: KafkaUrl) -
     assert module is not None
     assert library is not None
     first_ends = written(kafka, ConfluentOutlet(settings(kafka, "plain")), native=False)
-    first = told(kafka)
+    first = told(kafka, 10)  # ten of the stream but the one left out, and the one beside
     second_ends = written(kafka, NativeOutlet(module, library, settings(kafka, "native")), native=True)
-    both = told(kafka)
-    assert len(first) == 10  # ten of the stream but the one left out, and the one beside
+    both = told(kafka, 20)
+    assert (len(first), len(both)) == (10, 20)
     by_partition = {number: [row for row in both if row[0] == number] for number in range(4)}
     for number, rows in by_partition.items():
         half = len(rows) // 2
