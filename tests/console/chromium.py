@@ -32,9 +32,10 @@ class Console:
 
     def stop(self) -> None:
         self.process.terminate()
-        assert self.process.wait(30) == 0
+        ended = self.process.wait(30)
         if self.process.stderr is not None:
             self.process.stderr.close()
+        assert ended == 0
 
 
 def started(topics: Path, *options: str, port: str = "0") -> Console:

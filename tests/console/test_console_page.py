@@ -23,7 +23,8 @@ SHOWN = """async ([file, part, given]) => {
 
 
 @pytest.fixture(scope="module")
-def console(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Console]:
+def console(browser: "playwright.Browser", tmp_path_factory: pytest.TempPathFactory) -> Iterator[Console]:
+    """Asked for behind the browser: where there is none, nothing is started."""
     topics = tmp_path_factory.mktemp("page") / "topics.yaml"
     topics.write_text(TOPICS)
     found = started(topics)
