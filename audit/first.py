@@ -6,7 +6,7 @@ behind the last key. Why views of different moments will do stands in `audit.cou
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from audit.compare import plain
 from audit.course import Course
@@ -157,18 +157,24 @@ class First:
         digests = StoredDigests(side, schema)
         self._digests.unhold(side.number)
         progress = Progress(f"{self._table} in {side.target.sink}", course.rows, self._tell)
-        batch: list[StoredRow] = []
 
-        def take() -> None:
+        def take(batch: Sequence[StoredRow]) -> None:
             self._digests.hold(digests.of(batch))
             side.sink_rows += len(batch)
             progress.add(len(batch))
-            batch.clear()
 
-        async for stored in side.sink.rows(side.target, schema):
-            batch.append(stored)
-            if len(batch) >= _BATCH:
-                take()
-                if self._pace.due:
-                    await asyncio.to_thread(self._pace.give_way)
-        take()
+        batch: list[StoredRow] = []
+        taking: asyncio.Future[None] | None = None  # in a thread: meanwhile the store finds the next ones
+        try:
+            async for stored in side.sink.rows(side.target, schema):
+                batch.append(stored)
+                if len(batch) >= _BATCH:
+                    if taking is not None:
+                        await taking
+                    taking, batch = asyncio.ensure_future(asyncio.to_thread(take, batch)), []
+                    if self._pace.due:
+                        await asyncio.to_thread(self._pace.give_way)
+        finally:
+            if taking is not None:
+                await taking
+        take(batch)
