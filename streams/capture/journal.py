@@ -223,13 +223,25 @@ class Journal:
         try:
             done = self._outlet.flush(OPERATION_SECONDS)
         except KafkaException as error:
-            raise _fatal(error.args[0], self._version) from error
+            raise _fatal(self._cause(error.args[0]), self._version) from error
         if not done:
             raise Transient(f"Kafka did not take the changes within {OPERATION_SECONDS:.0f} s")
         own = f"{self._version}.tailrace."
         ends = self._outlet.ends()
         self._sums_end = ends.get((self._sums, 0), self._sums_end)
         self._moved |= {at: end for at, end in ends.items() if not at[0].startswith(own)}
+
+    def _cause(self, error: KafkaError) -> KafkaError:
+        """Why a delivery failed: one that was thrown away with its transaction says no more than that, and an attempt
+        to give the transaction up says what befell it."""
+        if error.code() == KafkaError._PURGE_QUEUE:
+            self._open = False
+            try:
+                self._outlet.abort(5.0)
+            except KafkaException as cause:
+                told: KafkaError = cause.args[0]
+                return told
+        return error
 
 
 def _fatal(error: KafkaError, version: str) -> Exception:

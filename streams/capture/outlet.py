@@ -3,7 +3,8 @@
 Both are librdkafka, with the same settings. Each raises `KafkaException` for what fails.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Protocol
@@ -65,9 +66,9 @@ class ConfluentOutlet:
                 self._producer.produce(topic, key=key, value=value, headers=[*headers], on_delivery=self._delivered)
                 break
             except BufferError:  # the local queue is full: let deliveries drain it
-                self._producer.poll(0.1)
+                self._poll(0.1)
                 self._raise_if_failed()
-        self._producer.poll(0)
+        self._poll(0)
 
     def send(self, batch: Batch, layouts: Layouts, leave_out: Collection[int]) -> None:
         for index, (layout, key, value, at, hash_) in enumerate(batch.messages(0, len(batch))):
@@ -76,7 +77,8 @@ class ConfluentOutlet:
                 self.produce(plan.topic, key, value, Headers(at, hash_, plan.fingerprint).to_kafka())
 
     def flush(self, seconds: float) -> bool:
-        left = self._producer.flush(seconds)
+        with _fatal():
+            left = self._producer.flush(seconds)
         self._raise_if_failed()
         return not left
 
@@ -95,6 +97,10 @@ class ConfluentOutlet:
         self._producer.purge()
         self._producer.flush(1.0)
 
+    def _poll(self, seconds: float) -> None:
+        with _fatal():
+            self._producer.poll(seconds)
+
     def _delivered(self, error: KafkaError | None, message: Message) -> None:
         topic, partition, offset = message.topic(), message.partition(), message.offset()
         if error is not None:
@@ -105,6 +111,18 @@ class ConfluentOutlet:
     def _raise_if_failed(self) -> None:
         if self._failed is not None:
             raise KafkaException(self._failed)
+
+
+@contextmanager
+def _fatal() -> Iterator[None]:
+    """Raises a fatal error as what it is: the library raises it and goes on to call back for deliveries, which Python
+    takes for a `SystemError`."""
+    try:
+        yield
+    except SystemError as error:
+        if isinstance(error.__cause__, KafkaException):
+            raise error.__cause__ from None
+        raise
 
 
 class NativeOutlet:
