@@ -4,9 +4,11 @@ import asyncio
 import os
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, closing, contextmanager
 from pathlib import Path
 from random import Random
+from threading import Event
 from typing import Any
 
 import pytest
@@ -18,6 +20,7 @@ from sinks.registry import SPECS
 from sinks.sql.sqlite import reader, survey
 from sinks.sql.sqlite.files import path_of, walk
 from sinks.sql.sqlite.sink import SqliteSink
+from sinks.sql.sqlite.survey import Survey
 
 OWNED = Column("user_id", Kind.INTEGER, "bigint")
 
@@ -196,3 +199,45 @@ async def test_what_changes_while_it_is_read_is_read_again(tmp_path: Path, monke
     assert {row.row["story"] for row in found} == {"edited meanwhile"}
     assert await told(tmp_path, sink) == await told(tmp_path)
     await sink.close()
+
+
+def test_threads_read_different_files_at_once_and_each_is_read_once(tmp_path: Path) -> None:
+    paths = [tmp_path / f"{number}.db" for number in range(4)]
+    for path in paths:
+        with closing(sqlite3.connect(path)) as made, made:
+            made.execute("CREATE TABLE t (path TEXT)")
+            made.execute("INSERT INTO t VALUES (?)", (path.name,))
+        os.utime(path, (900_000_000, 900_000_000))
+    looked: list[str] = []
+    held, go_on = Event(), Event()
+
+    def look(connection: sqlite3.Connection) -> dict[str, str]:
+        (name,) = connection.execute("SELECT path FROM t").fetchone()
+        looked.append(name)
+        if name == paths[1].name:
+            held.set()
+            assert go_on.wait(30)
+        return {"a": f"a of {name}", "b": f"b of {name}"}
+
+    remembered: Survey[str] = Survey(5.0, look)
+
+    def read(name: str) -> Iterator[tuple[Path, str | None]]:
+        for path in remembered.turns(paths):
+            told = remembered.of(path, name)
+            assert told is not None
+            yield path, told[0]
+
+    assert remembered.of(paths[0], "c") is None, "one table alone is not remembered"
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(lambda: list(read("a")))
+        assert held.wait(30)
+        second = read("b")
+        early = [next(second), next(second)]
+        waiting = pool.submit(lambda: list(second))
+        go_on.set()
+        found = early + waiting.result(30)
+        assert first.result(30) == [(path, f"a of {path.name}") for path in paths]
+    assert [path for path, _ in early] == [paths[0], paths[2]], "the one that is being read is put off"
+    assert sorted(found) == [(path, f"b of {path.name}") for path in paths]
+    assert sorted(looked) == [path.name for path in paths]
+    remembered.close()

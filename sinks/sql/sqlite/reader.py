@@ -46,7 +46,7 @@ class Reader:
         """See `sinks.contract.Sink.rows`."""
         name, stored = f"_tr_{table.target.place}", storing(table, schema, value_of, is_turned)
         wanted = () if buckets is None else (json.dumps(list(buckets)),)
-        for path in walk(self._folder):
+        for path in self._rows.turns(walk(self._folder)):
             place = place_in(path)
             told = None if wanted else self._rows.of(path, name)
             if told is not None:
@@ -60,7 +60,7 @@ class Reader:
 
     def sum(self, paths: Sequence[Path], table: Table, schema: TableSchema, upto: int, found: StoredSums) -> None:
         """Add what some files hold, each as it is at one moment."""
-        for path in paths:
+        for path in self._sums.turns(paths):
             told = self._sums.of(path, f"_tr_{table.target.place}")
             if told is not None and _add(told[0], upto, found):
                 continue

@@ -10,10 +10,11 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Generic, TypeVar, cast
+from typing import Any, Generic, TypeVar
 
 from sinks.sql.sqlite import statements
 from sinks.sql.sqlite.files import reading, reading_still, translated
@@ -40,15 +41,29 @@ Told = TypeVar("Told")
 class Survey(Generic[Told]):
     """``look`` says of an open file what is to be remembered of it, by table: what `marshal` takes.
 
-    Made for many threads, of which one at a time is at a file: others that come to it find what it has read. Memory
-    does not grow with the files; the temporary file is as large as what is remembered.
+    Made for many threads, of which one at a time reads a file: others that come to it wait, and find what it has read;
+    those that go by `turns` read another one meanwhile. Memory does not grow with the files; the temporary file is as
+    large as what is remembered.
     """
 
     def __init__(self, busy: float, look: Callable[[sqlite3.Connection], Mapping[str, Told]]) -> None:
         self._busy, self._look = busy, look
         self._names: set[str] = set()
-        self._mutex = threading.Lock()
+        self._changed = threading.Condition()  # of what follows
         self._kept: sqlite3.Connection | None = None
+        self._reading: set[Path] = set()
+
+    def turns(self, paths: Iterable[Path]) -> Iterator[Path]:
+        """``paths``, but those that another thread is reading when their turn comes are put off until it has."""
+        later: deque[Path] = deque()
+        for path in paths:
+            while later and later[0] not in self._reading:
+                yield later.popleft()
+            if path in self._reading:
+                later.append(path)
+            else:
+                yield path
+        yield from later
 
     def of(self, path: Path, name: str) -> tuple[Told | None] | None:
         """What a file holds of a table, ``(None,)`` where it has no such table; ``None`` where it has to be opened.
@@ -56,19 +71,24 @@ class Survey(Generic[Told]):
         self._names.add(name)
         if len(self._names) < 2 or (state := _state(path)) is None:
             return None
-        with self._mutex:
+        with self._changed:
+            while path in self._reading:
+                self._changed.wait()
             if self._kept is None:
                 self._kept = sqlite3.connect("", isolation_level=None, check_same_thread=False)  # has no name
                 self._kept.executescript(_SETUP)
-            found = self._kept.execute("SELECT number, state FROM files WHERE path = ?", (str(path),)).fetchone()
-            if found is None or found[1] != marshal.dumps(state):
-                looked = self._looked(path, state)
+            if _has(self._kept, path, state):
+                return _told(self._kept, path, name)
+            self._reading.add(path)
+        try:
+            looked = self._looked(path, state)
+            with self._changed:
                 _keep(self._kept, path, state, looked)
-                return (looked.get(name),)
-            told = self._kept.execute(
-                "SELECT told FROM told WHERE number = ? AND name = ?", (found[0], name)
-            ).fetchone()
-        return (None,) if told is None else (cast("Told", marshal.loads(told[0])),)  # noqa: S302  our own, from below
+        finally:
+            with self._changed:
+                self._reading.discard(path)
+                self._changed.notify_all()
+        return (looked.get(name),)
 
     def close(self) -> None:
         if self._kept is not None:
@@ -89,6 +109,19 @@ class Survey(Generic[Told]):
         with reading(path, self._busy) as connection:
             connection.execute("BEGIN")
             return self._look(connection)
+
+
+def _has(kept: sqlite3.Connection, path: Path, state: State) -> bool:
+    """Whether a file is remembered as it is."""
+    found = kept.execute("SELECT state FROM files WHERE path = ?", (str(path),)).fetchone()
+    return found is not None and found[0] == marshal.dumps(state)
+
+
+def _told(kept: sqlite3.Connection, path: Path, name: str) -> tuple[Any]:
+    found = kept.execute(
+        "SELECT told FROM told WHERE number = (SELECT number FROM files WHERE path = ?) AND name = ?", (str(path), name)
+    ).fetchone()
+    return (None if found is None else marshal.loads(found[0]),)  # noqa: S302  our own, from below
 
 
 def _keep(kept: sqlite3.Connection, path: Path, state: State, told: Mapping[str, Any]) -> None:
