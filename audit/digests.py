@@ -27,7 +27,7 @@ CREATE TEMP TABLE again (key BLOB, target INTEGER, place BLOB, names BLOB,
     PRIMARY KEY (key, target, place)) WITHOUT ROWID;
 """
 _TABLES = ("parts", "course", "changed", "again")
-_PRAGMAS = "PRAGMA synchronous = OFF; PRAGMA cache_size = -32768;"
+_PRAGMAS = "PRAGMA synchronous = OFF; PRAGMA cache_size = -8192;"
 
 PART = 20_000
 """Rows of a part, about: so many of either side are compared in memory."""
