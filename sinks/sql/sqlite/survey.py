@@ -77,8 +77,8 @@ class Survey(Generic[Told]):
             if self._kept is None:
                 self._kept = sqlite3.connect("", isolation_level=None, check_same_thread=False)  # has no name
                 self._kept.executescript(_SETUP)
-            if _has(self._kept, path, state):
-                return _told(self._kept, path, name)
+            if (told := _told(self._kept, path, state, name)) is not None:
+                return told
             self._reading.add(path)
         try:
             looked = self._looked(path, state)
@@ -111,17 +111,13 @@ class Survey(Generic[Told]):
             return self._look(connection)
 
 
-def _has(kept: sqlite3.Connection, path: Path, state: State) -> bool:
-    """Whether a file is remembered as it is."""
-    found = kept.execute("SELECT state FROM files WHERE path = ?", (str(path),)).fetchone()
-    return found is not None and found[0] == marshal.dumps(state)
-
-
-def _told(kept: sqlite3.Connection, path: Path, name: str) -> tuple[Any]:
-    found = kept.execute(
-        "SELECT told FROM told WHERE number = (SELECT number FROM files WHERE path = ?) AND name = ?", (str(path), name)
-    ).fetchone()
-    return (None if found is None else marshal.loads(found[0]),)  # noqa: S302  our own, from below
+def _told(kept: sqlite3.Connection, path: Path, state: State, name: str) -> tuple[Any] | None:
+    """What is remembered of a file's table; ``None`` where the file is not remembered as it is."""
+    found = kept.execute("SELECT number, state FROM files WHERE path = ?", (str(path),)).fetchone()
+    if found is None or found[1] != marshal.dumps(state):
+        return None
+    told = kept.execute("SELECT told FROM told WHERE number = ? AND name = ?", (found[0], name)).fetchone()
+    return (None if told is None else marshal.loads(told[0]),)  # noqa: S302  our own, from below
 
 
 def _keep(kept: sqlite3.Connection, path: Path, state: State, told: Mapping[str, Any]) -> None:
