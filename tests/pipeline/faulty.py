@@ -27,6 +27,9 @@ from tailrace.stack.server import Server
 ROWS, RATE = 300, 100.0
 LITTLE_ROOM = 96 << 20
 """Bytes that a store has left on a small disk."""
+NOTICED = 240.0
+"""Seconds for a lane to see that its store holds less than it did: that it is there again, most of them."""
+LOG = "line.log"
 BESIDE = "redis"
 """The store that nothing happens to; PostgreSQL where Redis is what it happens to."""
 
@@ -80,6 +83,21 @@ class Patient:
     @property
     def server(self) -> Server:
         return self._servers._server(f"future.{SPECS[self.name].endpoint}")
+
+    @contextmanager
+    def going_back(self) -> Iterator[None]:
+        """Behind the block the line knows what was done in it: that the store holds less than it did.
+
+        Until then everything counts as delivered, and an audit rightly finds what is missing."""
+        before = self._noticed()
+        yield
+        end = time.monotonic() + NOTICED
+        while self._noticed() == before:
+            assert time.monotonic() < end, "nobody noticed that the store went back"
+            time.sleep(0.05)
+
+    def _noticed(self) -> int:
+        return (self._folder / LOG).read_text(encoding="utf-8").count("the store went back")
 
     def stop(self) -> None:
         self._servers.stop_server(self.server.name)
@@ -208,7 +226,7 @@ def patient(name: str, folder: Path) -> Iterator[Patient]:
         topology = read_topology(topics)
         prepared(endpoints, ROWS)
         pipeline = Pipeline(
-            topology, {"future": endpoints}, topics=topics, roles=("capture", "deliver"), log_file=folder / "line.log"
+            topology, {"future": endpoints}, topics=topics, roles=("capture", "deliver"), log_file=folder / LOG
         )
         pipeline.start()
         leaving.callback(pipeline.stop)
@@ -262,16 +280,20 @@ def silent(one: Patient, seconds: float) -> float:
 
 def emptied(one: Patient, seconds: float) -> float:
     time.sleep(seconds / 10)
-    one.empty()
-    return time.monotonic()
+    with one.going_back():
+        one.empty()
+        over = time.monotonic()
+    return over
 
 
 def restored(one: Patient, seconds: float) -> float:
     kept = one.keep()
     one.running.settle(timeout=240.0)
     time.sleep(seconds)
-    one.restore(kept)
-    return time.monotonic()
+    with one.going_back():
+        one.restore(kept)
+        over = time.monotonic()
+    return over
 
 
 def full(one: Patient, seconds: float) -> float:
