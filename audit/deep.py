@@ -4,7 +4,6 @@ what capture and the stores have summed."""
 import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -27,6 +26,7 @@ from audit.quick import Quick
 from audit.report import Report, Result, overall
 from audit.rowledger import RowLedger
 from audit.side import Finding, Side, Where
+from audit.threads import make_room
 from audit.truth import RowsTruth, Truth
 from changes.errors import Transient
 from changes.key import Key
@@ -135,8 +135,7 @@ async def check(
             stack.callback(counts.close)
         audit = _Audit(topology, version, mysql, kafka, marks, book, counts, terms, tell)
         turns = asyncio.Semaphore(len(idle))
-        # Each table keeps two threads waiting at most; the loop's own are too few for that on a small machine.
-        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(3 * AT_ONCE, "audit"))
+        make_room(3 * AT_ONCE)  # each table keeps two waiting at most
 
         async def table(name: str) -> tuple[list[Result], list[tuple[Side, Finding]]]:
             async with turns:

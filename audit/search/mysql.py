@@ -4,13 +4,12 @@ import asyncio
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from pymysql.cursors import SSCursor
-
 from audit.search.found import Found
 from audit.search.needles import Needles
 from changes.mysqlurl import MysqlUrl
 from streams.capture.select import TEXT_PROTOCOL, quoted
 from streams.mysql import Connection, session
+from streams.textcursor import TextCursor
 
 _PAGE = 500
 _COLUMNS = (
@@ -53,7 +52,7 @@ def look_through(text: str, found: Found, naming: Naming = _named, each: Each = 
 def _table(
     connection: Connection, table: str, columns: Mapping[str, bool], found: Found, naming: Naming, each: Each
 ) -> None:
-    with connection.cursor(SSCursor) as cursor:
+    with connection.cursor(TextCursor) as cursor:
         cursor.execute(f"SELECT * FROM {quoted(table)}")  # noqa: S608 - the name is quoted
         while page := cursor.fetchmany(_PAGE):
             for values in page:

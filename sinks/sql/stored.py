@@ -1,6 +1,6 @@
 """Rows of the SQL stores as audits see them: pure."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from changes.canonical import Value
@@ -15,7 +15,7 @@ def storing(
     schema: TableSchema,
     value_of: Callable[[Column, Value], Value],
     turned: Callable[[Column], bool] = lambda _: True,
-) -> Callable[[str, Iterable[Any]], StoredRow]:
+) -> Callable[[str, Sequence[Any]], StoredRow]:
     """What makes a row of its place and its fields: the table's columns, position, the hash's halves, mapping,
     generation.
 
@@ -23,11 +23,12 @@ def storing(
     theirs, and one that is not is as it comes.
     """
     names, key = [column.name for column in table.columns], keys_of(schema)
+    width = len(names)
     turning = [(column.name, column) for column in table.columns if turned(column)]
 
-    def stored(place: str, fields: Iterable[Any]) -> StoredRow:
-        *values, position, high, low, mapping, generation = fields
-        row = dict(zip(names, values, strict=True))
+    def stored(place: str, fields: Sequence[Any]) -> StoredRow:
+        position, high, low, mapping, generation = fields[width:]
+        row = dict(zip(names, fields, strict=False))
         for name, column in turning:
             row[name] = value_of(column, row[name])
         return StoredRow(key(row), place, position, high << 32 | low, mapping, row, generation)

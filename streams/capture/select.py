@@ -91,7 +91,9 @@ def columns_of(schema: TableSchema, fetched: Sequence[Sequence[Any]]) -> list[li
     found: list[list[Value]] = []
     for column, values in zip(schema.columns, zip(*fetched, strict=True), strict=True):
         read = reader_of(column)
-        if None in values:
+        if read is _as_it_is:
+            found.append(list(values))
+        elif None in values:
             found.append([None if value is None else read(value) for value in values])
         else:
             found.append(list(map(read, values)))
@@ -141,11 +143,15 @@ def reader_of(column: Column) -> Callable[[Any], Value]:
     return _READERS[column.kind]
 
 
+def _as_it_is(text: str) -> Value:
+    return text
+
+
 _READERS: Mapping[Kind, Callable[[Any], Value]] = {
     Kind.INTEGER: int,
-    Kind.DECIMAL: str,
+    Kind.DECIMAL: _as_it_is,
     Kind.DOUBLE: float,
-    Kind.TEXT: str,
+    Kind.TEXT: _as_it_is,
     Kind.BYTES: lambda value: base64.b64encode(value).decode(),
     Kind.BOOLEAN: lambda value: value != b"\0",
     Kind.DATE: lambda value: f"{value}Z",

@@ -21,7 +21,7 @@ from typing import Any, Protocol
 
 import pymysql
 from pymysql.constants import ER
-from pymysql.cursors import Cursor, SSCursor
+from pymysql.cursors import Cursor
 
 from changes.canonical import Value
 from changes.errors import Transient
@@ -32,6 +32,7 @@ from streams.capture.emit import Message, Moment, TablePlan, snapshot_message
 from streams.capture.select import explain, rows_of, select_after, select_keys
 from streams.capture.tables import Layout, Tables
 from streams.mysql import Connection
+from streams.textcursor import TextCursor
 
 CATCH_UP_SECONDS = 30
 CHUNK_ROWS = 2000
@@ -166,7 +167,7 @@ def _rows(
             cursor.execute(*select_keys(full, key, keys))
             return list(rows_of(full, cursor.fetchall())), True
     rows: list[dict[str, Value]] = []
-    with connection.cursor(SSCursor) as cursor:
+    with connection.cursor(TextCursor) as cursor:
         cursor.execute(*select_after(full, key, request.after, request.limit, request.where))
         sized = _Sized(cursor)
         for row in rows_of(full, sized):

@@ -282,8 +282,7 @@ def emptied(one: Patient, seconds: float) -> float:
     time.sleep(seconds / 10)
     with one.going_back():
         one.empty()
-        over = time.monotonic()
-    return over
+        return time.monotonic()
 
 
 def restored(one: Patient, seconds: float) -> float:
@@ -292,8 +291,7 @@ def restored(one: Patient, seconds: float) -> float:
     time.sleep(seconds)
     with one.going_back():
         one.restore(kept)
-        over = time.monotonic()
-    return over
+        return time.monotonic()
 
 
 def full(one: Patient, seconds: float) -> float:

@@ -155,8 +155,10 @@ class PostgresSink:
             ):
                 # Whoever compares rows may take its time between two of them.
                 await connection.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
-                async for fields in connection.cursor(text, *arguments, prefetch=_PAGE):
-                    yield stored("", fields)
+                cursor = await connection.cursor(text, *arguments)
+                while page := await cursor.fetch(_PAGE):
+                    for fields in page:
+                        yield stored("", tuple(fields))
 
     async def sums(self, target: Target, schema: TableSchema, upto: int) -> StoredSums:
         table = table_of(target, schema)

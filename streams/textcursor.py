@@ -1,0 +1,62 @@
+"""Rows of a large result, read several times quicker than one by one through the driver's own cursor."""
+
+from typing import Any
+
+from pymysql.cursors import SSCursor
+
+_NULL = 251
+_WIDTHS = {252: 2, 253: 3, 254: 8}
+"""Bytes that tell a value's length, by the byte before them; a smaller byte is the length itself.
+https://dev.mysql.com/doc/dev/mysql-server/latest/page_protocol_basic_dt_integers.html"""
+
+
+class TextCursor(SSCursor):
+    """pymysql's unbuffered cursor, for connections in UTF-8 without converters of results
+    (`streams.capture.select.TEXT_PROTOCOL`): a row's values are text, or bytes, as the server wrote them.
+
+    The driver makes three calls for each value; this takes a row's packet apart in one loop. And it ends where its
+    connection does, where closing the driver's fails with an `AttributeError` of its own instead.
+    """
+
+    def fetchmany(self, size: int | None = None) -> list[list[Any]]:  # type: ignore[override]
+        """The next rows; none where there are no more."""
+        result: Any = self._result  # type: ignore[attr-defined]
+        if not result.unbuffered_active:
+            return []
+        read, decoded = result.connection._read_packet, [encoding is not None for encoding, _ in result.converters]
+        rows: list[list[Any]] = []
+        for _ in range(size or self.arraysize):
+            packet = read()
+            if result._check_packet_is_eof(packet):
+                _end(result)
+                break
+            data = packet.get_all_data()
+            row: list[Any] = []
+            at = 0
+            for is_text in decoded:
+                length = data[at]
+                at += 1
+                if length == _NULL:
+                    row.append(None)
+                    continue
+                if length > _NULL:
+                    width = _WIDTHS[length]
+                    length = int.from_bytes(data[at : at + width], "little")
+                    at += width
+                value = data[at : at + length]
+                at += length
+                row.append(value.decode() if is_text else value)
+            rows.append(row)
+        return rows
+
+    def close(self) -> None:
+        """Reads what nobody wanted, unless its connection has ended."""
+        result: Any = self._result  # type: ignore[attr-defined]
+        if result is not None and result.unbuffered_active and not result.connection.open:
+            _end(result)
+        super().close()
+
+
+def _end(result: Any) -> None:
+    """Nothing of it is left to be read."""
+    result.unbuffered_active, result.connection, result.rows = False, None, None

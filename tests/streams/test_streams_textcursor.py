@@ -1,0 +1,101 @@
+"""The quick cursor against the driver's own, on MySQL and MariaDB."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pymysql
+import pytest
+from pymysql.cursors import SSCursor
+
+from streams.capture.select import TEXT_PROTOCOL
+from streams.mysql import Connection, MysqlUrl, session
+from streams.textcursor import TextCursor
+
+LENGTHS = [0, 1, 249, 250, 251, 252, 255, 256, 65_534, 65_535, 65_536, 70_000, (1 << 24) - 20, 1 << 24, 17_000_000]
+"""Around each width of a length, and of a packet."""
+
+
+@pytest.fixture
+def connection(either: MysqlUrl) -> Iterator[Connection]:
+    with session(either) as root, root.cursor() as cursor:
+        cursor.execute("SET GLOBAL max_allowed_packet = 67108864")
+    with session(either, conv=TEXT_PROTOCOL) as one:
+        yield one
+
+
+def both(connection: Connection, sql: str, size: int = 3) -> tuple[list[list[Any]], list[list[Any]]]:
+    """What the driver's cursor and ours fetch, so many rows at a time."""
+    found: list[list[list[Any]]] = []
+    for kind in (SSCursor, TextCursor):
+        with connection.cursor(kind) as cursor:
+            cursor.execute(sql)
+            rows: list[list[Any]] = []
+            while page := cursor.fetchmany(size):
+                assert len(page) <= size
+                rows += [list(row) for row in page]
+            assert not cursor.fetchmany(size)
+            found.append(rows)
+    return found[0], found[1]
+
+
+def cut(connection: Connection, root: MysqlUrl) -> None:
+    """End a connection from another one, while its rows come."""
+    with session(root) as other, other.cursor() as cursor:
+        cursor.execute(f"KILL {int(connection.server_thread_id[0])}")  # type: ignore[attr-defined]
+
+
+def test_rows_are_those_of_the_drivers_own_cursor(connection: Connection) -> None:
+    lengths = " UNION ALL ".join(
+        f"SELECT {length}, REPEAT('x', {length}), REPEAT('ü', {length} DIV 2), UNHEX(REPEAT('ff', {length} DIV 4)),"
+        " NULL, 1.50, DATE '2026-01-02', ''"
+        for length in LENGTHS
+    )
+    theirs, ours = both(connection, lengths)
+    assert ours == theirs
+    assert [len(row[1]) for row in ours] == LENGTHS
+    assert {type(row[3]) for row in ours} == {bytes}
+
+
+def test_no_rows(connection: Connection) -> None:
+    assert both(connection, "SELECT 1 FROM DUAL WHERE 1 = 0") == ([], [])
+
+
+@pytest.mark.parametrize("rows", [1, 2, 3, 4, 6, 7])
+def test_pages_end_where_rows_do(connection: Connection, rows: int) -> None:
+    theirs, ours = both(connection, " UNION ALL ".join(f"SELECT {row}, NULL" for row in range(rows)))
+    assert ours == theirs == [[str(row), None] for row in range(rows)]
+
+
+def test_rows_that_nobody_wants_leave_the_connection_usable(connection: Connection) -> None:
+    with connection.cursor(TextCursor) as cursor:
+        cursor.execute("SELECT 1 UNION ALL SELECT 2 UNION ALL SELECT 3")
+        assert cursor.fetchmany(1) == [["1"]]
+    with connection.cursor(TextCursor) as cursor:
+        cursor.execute("SELECT 4")
+        assert cursor.fetchmany(5) == [["4"]]
+
+
+def test_an_error_among_the_rows_is_raised(connection: Connection) -> None:
+    def read() -> None:
+        with connection.cursor(TextCursor) as cursor:
+            cursor.execute("SELECT 1 UNION ALL SELECT (SELECT 1 UNION ALL SELECT 2) + RAND() * 0")
+            while cursor.fetchmany(1):
+                pass
+
+    with pytest.raises(pymysql.err.OperationalError, match="more than 1 row"):
+        read()
+
+
+@pytest.mark.parametrize("fetch", [TextCursor.fetchmany, TextCursor.fetchone])
+def test_a_connection_that_ends_among_the_rows_is_an_error(
+    connection: Connection, either: MysqlUrl, fetch: Callable[[TextCursor], Any]
+) -> None:
+    def read() -> None:
+        with connection.cursor(TextCursor) as cursor:
+            cursor.execute("SELECT REPEAT('x', 1000000) FROM information_schema.COLUMNS LIMIT 300")
+            cut(connection, either)
+            while fetch(cursor):
+                pass
+
+    with pytest.raises(pymysql.err.OperationalError):
+        read()
