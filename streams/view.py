@@ -14,12 +14,12 @@ from pymysql.cursors import Cursor
 from changes.canonical import Value
 from changes.errors import Misconfigured, Transient
 from changes.schema import TableSchema
+from sinks.sql.mysql.pagecursor import PageCursor
 from streams.capture.select import TEXT_PROTOCOL, columns_of, rows_of, select_after, select_keys
 from streams.capture.snapshot import binlog_end, estimate, executed, mariadb_view
 from streams.describe import captured, tables_of
 from streams.mysql import Connection, MysqlUrl, session
 from streams.preflight import Flavour
-from streams.textcursor import TextCursor
 
 _PAGE = 2000
 
@@ -39,7 +39,7 @@ class View:
 
     def rows(self) -> Iterator[dict[str, Value]]:
         """Every row with all its columns, in flat memory."""
-        with self.connection.cursor(TextCursor) as cursor:
+        with self.connection.cursor(PageCursor) as cursor:
             cursor.execute(*select_after(self.full, self.schema.key, None, None))
             while page := cursor.fetchmany(_PAGE):
                 yield from rows_of(self.full, page)
@@ -47,7 +47,7 @@ class View:
     def pages(self, after: tuple[Value, ...] | None = None) -> Iterator[list[list[Value]]]:
         """Every captured row behind the key ``after`` in the order of keys, some at a time: a list of values for each
         column of ``schema``. In flat memory."""
-        with self.connection.cursor(TextCursor) as cursor:
+        with self.connection.cursor(PageCursor) as cursor:
             cursor.execute(*select_after(self.schema, self.schema.key, after, None))
             while page := cursor.fetchmany(_PAGE):
                 yield columns_of(self.schema, page)

@@ -7,9 +7,9 @@ from typing import Any
 from audit.search.found import Found
 from audit.search.needles import Needles
 from changes.mysqlurl import MysqlUrl
+from sinks.sql.mysql.pagecursor import PageCursor
 from streams.capture.select import TEXT_PROTOCOL, quoted
 from streams.mysql import Connection, session
-from streams.textcursor import TextCursor
 
 _PAGE = 500
 _COLUMNS = (
@@ -52,7 +52,7 @@ def look_through(text: str, found: Found, naming: Naming = _named, each: Each = 
 def _table(
     connection: Connection, table: str, columns: Mapping[str, bool], found: Found, naming: Naming, each: Each
 ) -> None:
-    with connection.cursor(TextCursor) as cursor:
+    with connection.cursor(PageCursor) as cursor:
         cursor.execute(f"SELECT * FROM {quoted(table)}")  # noqa: S608 - the name is quoted
         while page := cursor.fetchmany(_PAGE):
             for values in page:

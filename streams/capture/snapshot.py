@@ -28,11 +28,11 @@ from changes.errors import Transient
 from changes.gtid import MariadbGtids, MysqlGtids
 from changes.key import key_json
 from changes.schema import TableSchema
+from sinks.sql.mysql.pagecursor import PageCursor
 from streams.capture.emit import Message, Moment, TablePlan, snapshot_message
 from streams.capture.select import explain, rows_of, select_after, select_keys
 from streams.capture.tables import Layout, Tables
 from streams.mysql import Connection
-from streams.textcursor import TextCursor
 
 CATCH_UP_SECONDS = 30
 CHUNK_ROWS = 2000
@@ -167,7 +167,7 @@ def _rows(
             cursor.execute(*select_keys(full, key, keys))
             return list(rows_of(full, cursor.fetchall())), True
     rows: list[dict[str, Value]] = []
-    with connection.cursor(TextCursor) as cursor:
+    with connection.cursor(PageCursor) as cursor:
         cursor.execute(*select_after(full, key, request.after, request.limit, request.where))
         sized = _Sized(cursor)
         for row in rows_of(full, sized):

@@ -4,18 +4,19 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 import pymysql
 from pymysql.constants import FIELD_TYPE
-from pymysql.cursors import Cursor, SSCursor
+from pymysql.cursors import Cursor
 
 from changes.errors import Misconfigured, TailraceError, Transient
 from changes.mysqlurl import MysqlUrl
 from sinks.sql.mysql.ddl import COLLATION
 from sinks.sql.mysql.errors import classify
+from sinks.sql.mysql.pagecursor import PageCursor
 from sinks.sql.mysql.statements import MODE
 from sinks.sql.mysql.tls import driver_tls
 
@@ -44,6 +45,7 @@ _SESSION = {
 }
 _IDLE = 20.0
 """Seconds after which a connection is not trusted any more: the server may have closed it."""
+_PAGE = 500
 _LONGEST = 3600
 """Seconds that a scan may let us wait for its next bytes."""
 
@@ -174,11 +176,12 @@ def ask(connection: Connection, statement: bytes | str) -> tuple[tuple[Any, ...]
         return cursor.fetchall()
 
 
-def stream(connection: Connection, statement: str) -> Iterator[tuple[Any, ...]]:
+def stream(connection: Connection, statement: str) -> Iterator[Sequence[Any]]:
     """The rows of a statement, in flat memory; nothing else may be asked on the connection meanwhile."""
-    cursor = connection.cursor(SSCursor)
+    cursor = connection.cursor(PageCursor)
     cursor.execute(statement)
-    yield from iter(cursor.fetchone, None)
+    while page := cursor.fetchmany(_PAGE):
+        yield from page
 
 
 @contextmanager

@@ -19,7 +19,7 @@ from sinks.isolate import isolate
 from sinks.sql.mysql import catalog, exchange, statements
 from sinks.sql.mysql.pool import Connection, Pool, ask, stream
 from sinks.sql.mysql.portion import Order, Written
-from sinks.sql.mysql.types import value_of
+from sinks.sql.mysql.types import PLAIN, value_of
 from sinks.sql.pages import drawn
 from sinks.sql.stored import storing
 from sinks.sql.table import Table, portions, table_of
@@ -201,13 +201,13 @@ def _write(connection: Connection, part: Written) -> list[int]:
 
 
 def _read(connection: Connection, texts: Sequence[bytes], table: Table, schema: TableSchema) -> list[StoredRow]:
-    stored = storing(table, schema, value_of)
+    stored = storing(table, schema, value_of, plain=PLAIN)
     return [stored("", fields) for text in texts for fields in ask(connection, text)]
 
 
 def _scan(pool: Pool, text: str, table: Table, schema: TableSchema) -> Generator[StoredRow]:
     """A single statement sees one moment."""
-    stored = storing(table, schema, value_of)
+    stored = storing(table, schema, value_of, plain=PLAIN)
     with pool.scan() as connection:
         for fields in stream(connection, text):
             yield stored("", fields)

@@ -8,7 +8,7 @@ import base64
 import binascii
 import math
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from changes.canonical import Value
@@ -198,6 +198,15 @@ _LITERALS: dict[Kind, Callable[[Column, Any], bytes]] = {
     Kind.TIMESTAMP: _moment,
     Kind.VECTOR: _vector,
 }
+
+
+PLAIN: Mapping[Kind, type] = {
+    Kind.INTEGER: int,
+    Kind.DOUBLE: float,
+    Kind.BYTES: bytes,
+    **dict.fromkeys((Kind.TEXT, Kind.JSON, Kind.DECIMAL, Kind.DATE, Kind.TIME, Kind.DATETIME, Kind.TIMESTAMP), str),
+}
+"""What `value_of` returns as it is."""
 
 
 def value_of(column: Column, value: Value) -> Value:

@@ -10,9 +10,8 @@ _WIDTHS = {252: 2, 253: 3, 254: 8}
 https://dev.mysql.com/doc/dev/mysql-server/latest/page_protocol_basic_dt_integers.html"""
 
 
-class TextCursor(SSCursor):
-    """pymysql's unbuffered cursor, for connections in UTF-8 without converters of results
-    (`streams.capture.select.TEXT_PROTOCOL`): a row's values are text, or bytes, as the server wrote them.
+class PageCursor(SSCursor):
+    """pymysql's unbuffered cursor, for connections in UTF-8; the rows of `fetchmany` are lists of the same values.
 
     The driver makes three calls for each value; this takes a row's packet apart in one loop. And it ends where its
     connection does, where closing the driver's fails with an `AttributeError` of its own instead.
@@ -23,7 +22,8 @@ class TextCursor(SSCursor):
         result: Any = self._result  # type: ignore[attr-defined]
         if not result.unbuffered_active:
             return []
-        read, decoded = result.connection._read_packet, [encoding is not None for encoding, _ in result.converters]
+        read = result.connection._read_packet
+        plan = [(encoding is not None, converter) for encoding, converter in result.converters]
         rows: list[list[Any]] = []
         for _ in range(size or self.arraysize):
             packet = read()
@@ -33,7 +33,7 @@ class TextCursor(SSCursor):
             data = packet.get_all_data()
             row: list[Any] = []
             at = 0
-            for is_text in decoded:
+            for is_text, converter in plan:
                 length = data[at]
                 at += 1
                 if length == _NULL:
@@ -43,9 +43,11 @@ class TextCursor(SSCursor):
                     width = _WIDTHS[length]
                     length = int.from_bytes(data[at : at + width], "little")
                     at += width
-                value = data[at : at + length]
+                value: Any = data[at : at + length]
                 at += length
-                row.append(value.decode() if is_text else value)
+                if is_text:
+                    value = value.decode()
+                row.append(value if converter is None else converter(value))
             rows.append(row)
         return rows
 
