@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from itertools import islice
 from typing import Generic, TypeVar
 
-_PAGE = 500
+PAGE = 500
 """Rows that are read before they are handed over."""
 
 Result = TypeVar("Result")
@@ -23,7 +23,7 @@ class Pages(Generic[Result]):
     def next(self) -> list[Result]:
         """The next page, empty at the end."""
         with self._lock:
-            return list(islice(self._source, _PAGE))
+            return list(islice(self._source, PAGE))
 
     def close(self) -> None:
         with self._lock:

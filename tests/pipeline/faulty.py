@@ -12,6 +12,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from capturing import until
 from line import Line, prepared
 from proxy import Proxy
 
@@ -91,10 +92,7 @@ class Patient:
         Until then everything counts as delivered, and an audit rightly finds what is missing."""
         before = self._noticed()
         yield
-        end = time.monotonic() + NOTICED
-        while self._noticed() == before:
-            assert time.monotonic() < end, "nobody noticed that the store went back"
-            time.sleep(0.05)
+        until(lambda: self._noticed() != before, "a lane notices that its store went back", NOTICED)
 
     def _noticed(self) -> int:
         return (self._folder / LOG).read_text(encoding="utf-8").count("the store went back")

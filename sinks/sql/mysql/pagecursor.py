@@ -1,5 +1,6 @@
 """Rows of a large result, read several times quicker than one by one through the driver's own cursor."""
 
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from pymysql.cursors import SSCursor
@@ -30,25 +31,7 @@ class PageCursor(SSCursor):
             if result._check_packet_is_eof(packet):
                 _end(result)
                 break
-            data = packet.get_all_data()
-            row: list[Any] = []
-            at = 0
-            for is_text, converter in plan:
-                length = data[at]
-                at += 1
-                if length == _NULL:
-                    row.append(None)
-                    continue
-                if length > _NULL:
-                    width = _WIDTHS[length]
-                    length = int.from_bytes(data[at : at + width], "little")
-                    at += width
-                value: Any = data[at : at + length]
-                at += length
-                if is_text:
-                    value = value.decode()
-                row.append(value if converter is None else converter(value))
-            rows.append(row)
+            rows.append(_row(packet.get_all_data(), plan))
         return rows
 
     def close(self) -> None:
@@ -57,6 +40,28 @@ class PageCursor(SSCursor):
         if result is not None and result.unbuffered_active and not result.connection.open:
             _end(result)
         super().close()
+
+
+def _row(data: bytes, plan: Iterable[tuple[bool, Callable[[Any], Any] | None]]) -> list[Any]:
+    """The values of a row's packet. ``plan``: of each, whether it is text, and its converter."""
+    row: list[Any] = []
+    at = 0
+    for is_text, converter in plan:
+        length = data[at]
+        at += 1
+        if length == _NULL:
+            row.append(None)
+            continue
+        if length > _NULL:
+            width = _WIDTHS[length]
+            length = int.from_bytes(data[at : at + width], "little")
+            at += width
+        value: Any = data[at : at + length]
+        at += length
+        if is_text:
+            value = value.decode()
+        row.append(value if converter is None else converter(value))
+    return row
 
 
 def _end(result: Any) -> None:

@@ -19,6 +19,7 @@ from sinks.sql.mysql.errors import classify
 from sinks.sql.mysql.pagecursor import PageCursor
 from sinks.sql.mysql.statements import MODE
 from sinks.sql.mysql.tls import driver_tls
+from sinks.sql.pages import PAGE
 
 if TYPE_CHECKING:
     Connection = pymysql.Connection[Cursor]
@@ -45,7 +46,6 @@ _SESSION = {
 }
 _IDLE = 20.0
 """Seconds after which a connection is not trusted any more: the server may have closed it."""
-_PAGE = 500
 _LONGEST = 3600
 """Seconds that a scan may let us wait for its next bytes."""
 
@@ -180,7 +180,7 @@ def stream(connection: Connection, statement: str) -> Iterator[Sequence[Any]]:
     """The rows of a statement, in flat memory; nothing else may be asked on the connection meanwhile."""
     cursor = connection.cursor(PageCursor)
     cursor.execute(statement)
-    while page := cursor.fetchmany(_PAGE):
+    while page := cursor.fetchmany(PAGE):
         yield from page
 
 
