@@ -117,10 +117,8 @@ async def check(
     late: dict[str, str] = {}
     async with AsyncExitStack() as stack:
         names = list(dict.fromkeys(target.table for target in chosen))
-        idle = [Marks(kafka, version) for _ in range(max(1, min(len(names), AT_ONCE)))]
-        marks = idle[0]
-        for one in idle:
-            stack.callback(one.close)
+        marks = Marks(kafka, version)
+        stack.callback(marks.close)
         opened: dict[str, Sink] = {}
         openings = {name: asyncio.Lock() for name in SPECS}
         for name in dict.fromkeys(target.sink for target in chosen):
@@ -134,30 +132,26 @@ async def check(
         if counts is not None:
             stack.callback(counts.close)
         audit = _Audit(topology, version, mysql, kafka, marks, book, counts, terms, tell)
-        turns = asyncio.Semaphore(len(idle))
+        turns = asyncio.Semaphore(AT_ONCE)
         make_room(3 * AT_ONCE)  # each table keeps two waiting at most
 
         async def table(name: str) -> tuple[list[Result], list[tuple[Side, Finding]]]:
             async with turns:
-                own = idle.pop()
-                try:
-                    sides = [
-                        Side(
-                            number,
-                            target,
-                            opened[target.sink],
-                            lane_of(topology, target),
-                            opening=openings[target.sink],
-                        )
-                        for number, target in enumerate(target for target in chosen if target.table == name)
-                    ]
-                    for side in sides:
-                        side.away = late.get(side.lane.group, "")
-                    found = await replace(audit, marks=own).table(sides, None if keys is None else keys[name])
-                    late.update({side.lane.group: side.away for side in sides if side.late})
-                    return found, [(side, finding) for side in sides for finding in side.findings]
-                finally:
-                    idle.append(own)
+                sides = [
+                    Side(
+                        number,
+                        target,
+                        opened[target.sink],
+                        lane_of(topology, target),
+                        opening=openings[target.sink],
+                    )
+                    for number, target in enumerate(target for target in chosen if target.table == name)
+                ]
+                for side in sides:
+                    side.away = late.get(side.lane.group, "")
+                found = await audit.table(sides, None if keys is None else keys[name])
+                late.update({side.lane.group: side.away for side in sides if side.late})
+                return found, [(side, finding) for side in sides for finding in side.findings]
 
         # All are ended before an error is raised: threads of theirs may be reading still.
         done = await asyncio.gather(*map(table, names), return_exceptions=True)

@@ -23,7 +23,8 @@ class Span:
 class Follower:
     """One change topic, followed. Blocking; raises `Transient` where Kafka cannot be reached.
 
-    ``settings`` are librdkafka's, with ``_`` for ``.``.
+    Kafka is asked only while somebody drains: a consumer that is merely open asks a hundred times a second, and holds
+    what comes in memory. ``settings`` are librdkafka's, with ``_`` for ``.``.
     """
 
     def __init__(self, url: KafkaUrl, version: str, topic: str, **settings: Any) -> None:
@@ -44,25 +45,34 @@ class Follower:
             for partition in sorted(metadata.partitions):
                 low, high = self._watermarks(partition)
                 self._at[partition] = max(low, min(high, ends.get((self._topic, partition), 0)))
-            self._consumer.assign([TopicPartition(self._topic, part, at) for part, at in self._at.items()])
 
     def drain(self) -> Iterator[Message]:
         """Every record from where the last drain ended to where the topic ends now."""
         with _translated(self._topic):
             ends = {partition: self._watermarks(partition)[1] for partition in self._at}
-            while any(self._at[partition] < end for partition, end in ends.items()):
-                for message in self._consumer.consume(_BATCH, 0.02):
-                    error, partition, offset = message.error(), message.partition(), message.offset()
-                    if partition is None or offset is None:
-                        continue
-                    if error is None:
-                        self._at[partition] = max(self._at[partition], offset + 1)
-                        yield message
-                    elif error.code() == KafkaError._PARTITION_EOF:
-                        # the end lies behind the marks of transactions, which are no records
-                        self._at[partition] = max(self._at[partition], offset)
-                    elif not error.retriable():
-                        raise classified(error, f"reading topic `{self._topic}`")
+            behind = [TopicPartition(self._topic, part, at) for part, at in self._at.items() if at < ends[part]]
+            if not behind:
+                return
+            self._consumer.assign(behind)
+            try:
+                while any(self._at[partition] < end for partition, end in ends.items()):
+                    yield from self._next()
+            finally:
+                self._consumer.unassign()
+
+    def _next(self) -> Iterator[Message]:
+        for message in self._consumer.consume(_BATCH, 0.02):
+            error, partition, offset = message.error(), message.partition(), message.offset()
+            if partition is None or offset is None:
+                continue
+            if error is None:
+                self._at[partition] = max(self._at[partition], offset + 1)
+                yield message
+            elif error.code() == KafkaError._PARTITION_EOF:
+                # the end lies behind the marks of transactions, which are no records
+                self._at[partition] = max(self._at[partition], offset)
+            elif not error.retriable():
+                raise classified(error, f"reading topic `{self._topic}`")
 
     @property
     def span(self) -> Span:

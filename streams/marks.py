@@ -1,9 +1,10 @@
 """Marks in the stream: which offsets hold everything up to a place of the binlog, and whether a lane has passed them.
 
-Blocking; for one thread at a time. Errors of Kafka are waited out until the deadline that the caller gives, in
+Blocking. Errors of Kafka are waited out until the deadline that the caller gives, in
 seconds of `time.monotonic`.
 """
 
+import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -31,10 +32,11 @@ class Mark:
 
 
 class Marks:
-    """One version's positions topic, followed, and its lanes' progress."""
+    """One version's positions topic, followed, and its lanes' progress; for any number of threads."""
 
     def __init__(self, kafka: KafkaUrl, version: str) -> None:
         self._tail = PositionsTail(kafka, version)
+        self._polling = threading.Lock()
         self._groups = GroupOffsets(kafka)
 
     @property
@@ -87,15 +89,17 @@ class Marks:
     def _until(self, fits: Callable[[Positions], bool], deadline: float, *, drain: bool = False) -> Mark | None:
         while True:
             try:
-                taken = self._tail.poll(_PAUSE)
-                last = self._tail.last
-                if last is not None and fits(last) and not (drain and taken == BATCH):
-                    covers, ends = last.ordinal + last.partial, dict(self._tail.ends)
-                    return Mark(int(last.position), covers, ends, last.sums, not last.partial)
+                with self._polling:
+                    taken = self._tail.poll(_PAUSE)
+                    last = self._tail.last
+                    if last is not None and fits(last) and not (drain and taken == BATCH):
+                        covers, ends = last.ordinal + last.partial, dict(self._tail.ends)
+                        return Mark(int(last.position), covers, ends, last.sums, not last.partial)
             except Transient:
                 time.sleep(_PAUSE)
             if time.monotonic() >= deadline:
                 return None
 
     def close(self) -> None:
-        self._tail.close()
+        with self._polling:
+            self._tail.close()

@@ -12,7 +12,9 @@ from conformance import PLAIN, Others, Servers, Stage, new_place, schema_of, sta
 from harness_mysql import MysqlHarness
 
 from changes.errors import Misconfigured, Transient
+from sinks.sql.mysql import statements
 from sinks.sql.mysql.sink import MysqlSink
+from sinks.sql.table import table_of
 
 COUNT_TOMBSTONES = "SELECT count(*) FROM _tr_tombstones WHERE target = %s"
 
@@ -76,6 +78,25 @@ async def test_the_view_shows_no_reserved_fields_and_is_kept(harness: MysqlHarne
         await stage.sink.open([(stage.target, stage.schema)])
         cursor.execute("SHOW MASTER STATUS" if "8.0" in connection.get_server_info() else "SHOW BINARY LOG STATUS")
         assert cursor.fetchall() == before  # not one statement changed anything
+
+
+async def test_sums_are_read_from_an_index_that_an_older_table_gets(harness: MysqlHarness, stage: Stage) -> None:
+    base = f"_tr_{stage.target.place}"
+    asked(harness, f"ALTER TABLE `{base}` ADD KEY _tr_bucket (_tr_bucket), DROP KEY _tr_sums")
+    await stage.sink.close()
+    async with staged(harness, "dao") as other:
+        newer = replace(stage, sink=other.sink)
+        await newer.sink.open([(stage.target, stage.schema)])
+        rows = [{"id": id_, "user_id": 1, "title": "a" * 1000} for id_ in range(2000)]
+        await newer.write(*(newer.put(10, **row) for row in rows))
+        indexes = {name for _, _, name, *_ in asked(harness, f"SHOW INDEX FROM `{base}`")}
+        assert indexes == {"PRIMARY", "_tr_sums"}
+        asked(harness, f"ANALYZE TABLE `{base}`")
+        text = statements.sums(table_of(stage.target, stage.schema), 10).replace('"', "`")
+        ((plan,),) = asked(harness, f"EXPLAIN FORMAT=TREE {text}")
+        assert re.search(r"(Covering i|I)ndex scan on \w+ using _tr_sums", plan)
+        told = await newer.sink.sums(stage.target, stage.schema, 10)
+        assert sum(one.count for one in told.sums.values()) == 2000
 
 
 async def test_a_column_that_is_hidden_later_leaves_the_view(harness: MysqlHarness, stage: Stage) -> None:

@@ -249,8 +249,8 @@ def test_a_new_table() -> None:
         'CREATE TABLE "_tr_notes" ("id" bigint NOT NULL, "o""dd" longtext NULL, "blob" longblob NULL,'
         " _tr_pos bigint NOT NULL, _tr_h1 int unsigned NOT NULL, _tr_h2 int unsigned NOT NULL,"
         " _tr_bucket int NOT NULL, _tr_map int NOT NULL, _tr_gen int NOT NULL DEFAULT 0,"
-        ' PRIMARY KEY ("id"), KEY _tr_bucket (_tr_bucket)) ENGINE = InnoDB ROW_FORMAT = DYNAMIC'
-        " DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin"
+        ' PRIMARY KEY ("id"), KEY _tr_sums (_tr_bucket, _tr_pos, _tr_h1, _tr_h2)) ENGINE = InnoDB'
+        " ROW_FORMAT = DYNAMIC DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin"
     )
     assert view == 'CREATE OR REPLACE VIEW "notes" AS SELECT "id", "o""dd", "blob" FROM "_tr_notes"'
 
@@ -260,7 +260,7 @@ RESERVED = {
     **dict.fromkeys(("_tr_h1", "_tr_h2"), "int unsigned"),
 }
 THERE = Found({"id": "bigint", 'o"dd': "longtext", "blob": "longblob", **RESERVED, "_tr_gen": "int"}, ("id",),
-              ("id", 'o"dd', "blob"))  # fmt: skip
+              ("PRIMARY", "_tr_sums"), ("id", 'o"dd', "blob"))  # fmt: skip
 
 
 def test_nothing_is_done_to_what_is_right() -> None:
@@ -277,6 +277,12 @@ def test_a_table_is_widened_in_one_statement() -> None:
         ' MODIFY COLUMN "blob" longblob NULL'
     )
     assert view == 'CREATE OR REPLACE VIEW "notes" AS SELECT "id", "o""dd", "blob", "new" FROM "_tr_notes"'
+
+
+def test_a_table_from_before_all_that_is_summed_was_indexed_gets_that_index() -> None:
+    assert plan(table_of(TARGET, TWO), replace(THERE, indexes=("PRIMARY", "_tr_bucket"))) == [
+        'ALTER TABLE "_tr_notes" ADD KEY _tr_sums (_tr_bucket, _tr_pos, _tr_h1, _tr_h2), DROP KEY _tr_bucket'
+    ]
 
 
 @pytest.mark.parametrize(

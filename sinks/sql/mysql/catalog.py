@@ -21,6 +21,7 @@ _KEY = (
     f"SELECT column_name FROM information_schema.statistics WHERE {_HERE}%s AND index_name = 'PRIMARY'"
     " ORDER BY seq_in_index"
 )
+_INDEXES = f"SELECT DISTINCT index_name FROM information_schema.statistics WHERE {_HERE}%s"
 _KIND = f"SELECT table_type FROM information_schema.tables WHERE {_HERE}%s"
 
 
@@ -60,6 +61,7 @@ def _find(connection: Connection, table: Table) -> ddl.Found:
     return ddl.Found(
         columns=columns(connection, base),
         key=tuple(name for (name,) in ask(connection, _of(_KEY, base))),
+        indexes=tuple(name for (name,) in ask(connection, _of(_INDEXES, base))),
         view=tuple(columns(connection, place)),
         taken=kinds not in ([], ["VIEW"]),
     )

@@ -1,8 +1,8 @@
 """What must be created or changed for a table, planned from what is there: no I/O.
 
 The base table is ``_tr_<place>``; applications read the view ``<place>``, which leaves the reserved fields out, and
-need no grant on the base table for it. Nothing is ever dropped: a column that has gone from the source stays, and keeps
-what it held. A column whose type changes becomes wide enough for both.
+need no grant on the base table for it. Nothing that holds data is ever dropped: a column that has gone from the source
+stays, and keeps what it held. A column whose type changes becomes wide enough for both.
 """
 
 # ruff: noqa: S608  the text is made here, of quoted identifiers
@@ -47,6 +47,13 @@ SETUP = {
 WIDEN_SETUP = f"ALTER TABLE {SIDE_TABLE} ADD COLUMN gen int NOT NULL DEFAULT 0"
 """The statement for a side table from before there were generations, which has no ``gen``."""
 
+SUMS = "_tr_sums"
+"""The index that holds all that is summed: many times smaller than the rows, and read where memory has no room for
+these."""
+_OLD_SUMS = "_tr_bucket"
+"""What tables had in its place, of the bucket alone."""
+_SUMS_KEY = f"KEY {SUMS} (_tr_bucket, _tr_pos, _tr_h1, _tr_h2)"
+
 _RESERVED_TYPES = dict(
     zip(RESERVED, ("bigint", "int unsigned", "int unsigned", "int", "int", "int NOT NULL DEFAULT 0"), strict=True)
 )
@@ -54,13 +61,15 @@ _RESERVED_TYPES = dict(
 
 @dataclass(frozen=True)
 class Found:
-    """What a database holds of a table: columns with their types and the view's columns, in their order.
+    """What a database holds of a table: columns with their types and the view's columns, in their order; the names of
+    its indexes.
 
     ``view`` is empty where there is none; ``taken`` says that what has its name is no view.
     """
 
     columns: Mapping[str, str] = field(default_factory=dict)
     key: tuple[str, ...] = ()
+    indexes: tuple[str, ...] = ()
     view: tuple[str, ...] = ()
     taken: bool = False
 
@@ -95,6 +104,10 @@ def plan(table: Table, found: Found) -> list[str]:
     if "_tr_gen" not in found.columns:
         changes.append(f"ADD COLUMN _tr_gen {_RESERVED_TYPES['_tr_gen']}")
     changes += _widened(table, found, wanted)
+    if SUMS not in found.indexes:
+        changes.append(f"ADD {_SUMS_KEY}")
+    if _OLD_SUMS in found.indexes:
+        changes.append(f"DROP KEY {_OLD_SUMS}")
     altered = [f"ALTER TABLE {base(table)} {', '.join(changes)}"] if changes else []
     return [*altered, *_view(table, found, wanted)]
 
@@ -113,7 +126,7 @@ def _create(table: Table, wanted: Mapping[str, str]) -> str:
     key = {column.name for column in table.key}
     fields = [f"{quote(name)} {type_} {'NOT NULL' if name in key else 'NULL'}" for name, type_ in wanted.items()]
     fields += [f"{name} {type_}{'' if ' NOT ' in type_ else ' NOT NULL'}" for name, type_ in _RESERVED_TYPES.items()]
-    fields += [f"PRIMARY KEY ({', '.join(quoted(table.key))})", "KEY _tr_bucket (_tr_bucket)"]
+    fields += [f"PRIMARY KEY ({', '.join(quoted(table.key))})", _SUMS_KEY]
     return f"CREATE TABLE {base(table)} ({', '.join(fields)}) {_OPTIONS}"
 
 

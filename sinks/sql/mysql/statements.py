@@ -190,11 +190,11 @@ def some(table: Table, buckets: Collection[int]) -> str:
 
 def sums(table: Table, upto: int) -> str:
     """For each bucket: itself, how many rows there are up to a position, the sums of their hashes' halves, and how
-    many there are beyond it. Read in one go: by the index each row would be looked up on its own."""
+    many there are beyond it. All of it stands in the index `sinks.sql.mysql.ddl.SUMS`, in this order."""
     upto_it = f"_tr_pos <= {upto}"
     return (
         f"SELECT _tr_bucket, SUM({upto_it}), SUM(IF({upto_it}, _tr_h1, 0)), SUM(IF({upto_it}, _tr_h2, 0)),"
-        f" SUM(_tr_pos > {upto}) FROM {base(table)} IGNORE INDEX (_tr_bucket) GROUP BY _tr_bucket"
+        f" SUM(_tr_pos > {upto}) FROM {base(table)} GROUP BY _tr_bucket"
     )
 
 
