@@ -6,8 +6,8 @@ from itertools import repeat
 
 from audit.compare import Expected, digests
 from audit.digests import Told, names_of_all, to_bytes
+from audit.pages import writer_of
 from changes.canonical import Value, compiled
-from changes.canonical_pages import Writer
 from changes.errors import Rejected
 from changes.key import Key, key_of
 from changes.progress import KeyValue
@@ -27,7 +27,7 @@ class Maker:
         self.whole = compiled(schema.columns)
         self._hashes = [values_hash(target, schema) for target in targets]
         self._received = [received(target, schema) for target in targets]
-        self._writer = Writer(schema.columns)
+        self._writer = writer_of(schema.columns)
         self._mappings = [target.mapping for target in targets]  # hashes a declaration: once, not for each row
 
     def key(self, row: Mapping[str, Value]) -> Key:

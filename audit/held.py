@@ -5,8 +5,8 @@ from itertools import repeat
 
 from audit.compare import BROKEN, digests
 from audit.digests import Told, names_of_all, to_bytes
+from audit.pages import writer_of
 from audit.side import Side
-from changes.canonical_pages import Writer
 from changes.record import StoredRow
 from changes.schema import TableSchema
 
@@ -18,7 +18,7 @@ class StoredDigests:
         columns = side.target.columns(schema)
         self._number = side.number
         self._names = [column.name for column in columns]
-        self._writer = Writer(columns, lenient=True)
+        self._writer = writer_of(columns, lenient=True)
 
     def of(self, rows: Sequence[StoredRow]) -> Iterator[Told]:
         """As `audit.digests.Digests.hold` takes them."""

@@ -2,7 +2,7 @@
 
 What a row costs there is mostly a function call for each value. Here each column of a page is looked at once, and where
 all its values are of the one type that its kind is usually held in, they are written by one expression; all else goes
-through the encoders themselves.
+through the encoders themselves. Native code does the same where it was built (`audit.pages`).
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence

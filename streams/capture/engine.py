@@ -1,4 +1,5 @@
-"""Which reader decodes the binlog: the native one where it was built from these very sources, else Python's."""
+"""Whether native code does what Python can do too: where it was built from these very sources. And so which reader
+decodes the binlog."""
 
 import importlib
 import logging
@@ -19,8 +20,10 @@ VARIABLE = "TAILRACE_ENGINE"
 """``native`` or ``python``; where it is not set, native if that is there."""
 
 
-def native_module(environ: Mapping[str, str] = os.environ) -> ModuleType | None:
-    """The native module, or ``None`` where Python is to read.
+def native_module(
+    environ: Mapping[str, str] = os.environ, *, instead: str = "Python reads the binlog"
+) -> ModuleType | None:
+    """The native module, or ``None`` where Python is to do without; ``instead`` says what that is.
 
     Raises `Misconfigured` where ``environ`` asks for what is not there. A module that was built from other sources is
     never used: it could make other bytes.
@@ -41,7 +44,7 @@ def native_module(environ: Mapping[str, str] = os.environ) -> ModuleType | None:
     advice = "`python3 tools/bootstrap.py` builds it where `cargo` is"
     if wanted == "native":
         raise Misconfigured(f"{VARIABLE}=native, and {why}: {advice}")
-    log.warning("%s: Python reads the binlog, several times slower; %s", why, advice)
+    log.warning("%s: %s, several times slower; %s", why, instead, advice)
     return None
 
 

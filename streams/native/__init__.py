@@ -1,4 +1,4 @@
-"""The sources of the native reader (Rust), and what they hash to.
+"""The sources of the native code (Rust): capture's reader and the pages that audits digest; and what they hash to.
 
 `tools/bootstrap.py` builds them where a Rust compiler is, into the module ``tailrace_native``; `streams.capture.engine`
 decides whether it is used.

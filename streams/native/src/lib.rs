@@ -1,8 +1,10 @@
 //! The native reader of Tailrace's capture: the same records as `streams.binlog` and `streams.capture.emit` make,
-//! byte for byte, a batch at a time and without Python's lock; and a producer that takes such batches.
+//! byte for byte, a batch at a time and without Python's lock; a producer that takes such batches; and the pages of
+//! rows that audits digest, as `changes.canonical_pages` makes them.
 
 mod batch;
 mod bytes;
+mod canonical;
 mod charset;
 mod decoder;
 mod envelope;
@@ -16,6 +18,7 @@ mod layout;
 mod librdkafka;
 mod number;
 mod outlet;
+mod pages;
 mod python;
 mod text;
 mod unfold;
@@ -34,5 +37,7 @@ fn tailrace_native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("SOURCES", SOURCES)?;
     module.add_class::<batch::Batch>()?;
     module.add_class::<outlet::Outlet>()?;
+    module.add_class::<pages::Page>()?;
+    module.add_class::<pages::PageWriter>()?;
     module.add_class::<python::Reader>()
 }
