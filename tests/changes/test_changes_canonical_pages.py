@@ -3,6 +3,7 @@ Python's pages and of the native ones."""
 
 import datetime as dt
 import importlib.util
+import json
 import math
 from collections.abc import Callable
 from decimal import Decimal
@@ -88,6 +89,51 @@ def test_what_anybody_put_there_is_hashed_alike(
             page_of(making, columns, rows)
     else:
         assert page_of(making, columns, rows) == alone
+
+
+NUMBERS = st.from_regex(r"\A-?(0|[1-9][0-9]{0,20})(\.[0-9]{1,20})?([eE][+-]?[0-9]{1,4})?\Z")
+"""As JSON has them, in whatever spelling."""
+
+
+def _spelled(value: Any, *, ascii_only: bool) -> str:
+    if isinstance(value, dict):
+        inside = (f"{json.dumps(name, ensure_ascii=ascii_only)} : {_spelled(one, ascii_only=ascii_only)}"
+                  for name, one in value.items())  # fmt: skip
+        return f"{{{','.join(inside)} }}"
+    if isinstance(value, list):
+        return f"[ {', '.join(_spelled(one, ascii_only=ascii_only) for one in value)}]"
+    return value if isinstance(value, str) else json.dumps(value[0], ensure_ascii=ascii_only)
+
+
+DOCUMENTS = st.recursive(
+    NUMBERS | st.tuples(st.none() | st.booleans() | st.text()),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=3), inner, max_size=4),
+)
+
+
+@BOTH
+@given(value=DOCUMENTS, ascii_only=st.booleans())
+@settings(max_examples=200)
+def test_documents_are_spelled_alike(making: Making, value: Any, *, ascii_only: bool) -> None:
+    columns = [Column("c", Kind.JSON, "json")]
+    row = {"c": _spelled(value, ascii_only=ascii_only)}
+    assert page_of(making, columns, [row]) == [canonical_row(columns, row)]
+
+
+@BOTH
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"a":1,"\\u0061":{"a":2}}',
+        "[" * 33 + "]" * 33,
+        '"\x7f\u2028/\\/"',
+        '{"$serde_json::private::Number":"5"}',
+        "1e" + "9" * 8,
+    ],
+)
+def test_odd_documents_are_spelled_alike(making: Making, text: str) -> None:
+    columns = [Column("c", Kind.JSON, "json")]
+    assert page_of(making, columns, [{"c": text}]) == [canonical_row(columns, {"c": text})]
 
 
 @BOTH

@@ -1,6 +1,9 @@
 //! The canonical form of values as the drivers usually give them; what is told here to be somebody else's is
 //! `changes.canonical`'s, whose bytes these are.
 
+use crate::jsontext;
+use crate::number::canonical_decimal;
+
 /// A column's kind, as far as its values are written here.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Kind {
@@ -12,6 +15,7 @@ pub enum Kind {
     Date,
     Time,
     Datetime,
+    Json,
     /// None of them.
     Other,
 }
@@ -28,6 +32,7 @@ impl Kind {
             "date" => Kind::Date,
             "time" => Kind::Time,
             "datetime" | "timestamp" => Kind::Datetime,
+            "json" => Kind::Json,
             _ => Kind::Other,
         }
     }
@@ -63,6 +68,7 @@ pub fn text(out: &mut Vec<u8>, head: &[u8], kind: Kind, value: &str) -> bool {
             }
         }
         Kind::Decimal => return decimal(out, head, value),
+        Kind::Json => return json(out, head, value),
         _ => return false,
     }
     true
@@ -76,23 +82,24 @@ fn trimmed(text: &str) -> &str {
     }
 }
 
-/// Plain digits with or without a sign and a point; any other spelling is somebody else's.
+/// Plain digits as stores write them; any other spelling is somebody else's.
 fn decimal(out: &mut Vec<u8>, head: &[u8], text: &str) -> bool {
-    let digits = text.strip_prefix(['-', '+']).unwrap_or(text);
-    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
-    let plain = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
-    if whole.len() + fraction.len() == 0 || !plain(whole) || !plain(fraction) {
+    let digits = text.strip_prefix('-').unwrap_or(text);
+    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, "0"));
+    let plain = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+    if !plain(whole) || !plain(fraction) || (whole.len() > 1 && whole.starts_with('0')) {
         return false;
     }
-    let (whole, fraction) = (whole.trim_start_matches('0'), fraction.trim_end_matches('0'));
-    let mut body = Vec::with_capacity(text.len() + 1);
-    if text.starts_with('-') && whole.len() + fraction.len() > 0 {
-        body.push(b'-');
-    }
-    body.extend_from_slice(if whole.is_empty() { b"0" } else { whole.as_bytes() });
-    if !fraction.is_empty() {
-        body.push(b'.');
-        body.extend_from_slice(fraction.as_bytes());
+    let mut body = Vec::with_capacity(text.len());
+    canonical_decimal(&mut body, text.as_bytes());
+    field(out, head, &body);
+    true
+}
+
+fn json(out: &mut Vec<u8>, head: &[u8], text: &str) -> bool {
+    let mut body = Vec::with_capacity(text.len() + 16);
+    if jsontext::canonical(&mut body, text).is_none() {
+        return false;
     }
     field(out, head, &body);
     true
@@ -128,9 +135,10 @@ mod tests {
             (Kind::Time, "-01:02:03.500", "11:-01:02:03.5"),
             (Kind::Datetime, "2026-01-02 03:04:05.000+00", "19:2026-01-02T03:04:05"),
             (Kind::Datetime, "2026-01-02 03:04:05.120Z", "22:2026-01-02T03:04:05.12"),
-            (Kind::Decimal, "-00.50", "4:-0.5"),
+            (Kind::Decimal, "-0.50", "4:-0.5"),
             (Kind::Decimal, "-0.00", "1:0"),
-            (Kind::Decimal, "+7.", "1:7"),
+            (Kind::Decimal, "1200", "4:1200"),
+            (Kind::Json, "[1.0, {}]", "8:[1e0,{}]"),
         ] {
             assert_eq!(written(kind, value), Some(format!("1:ax{body}")), "{value}");
         }
@@ -142,6 +150,8 @@ mod tests {
             (Kind::Date, "2026-01-02T00:00:00"),
             (Kind::Decimal, "1e3"),
             (Kind::Decimal, "."),
+            (Kind::Decimal, "07"),
+            (Kind::Json, "[1,"),
             (Kind::Decimal, "\u{ff11}"),
             (Kind::Integer, "1"),
             (Kind::Other, "{}"),

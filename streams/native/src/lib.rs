@@ -14,6 +14,7 @@ mod history;
 mod input;
 mod jsonb;
 mod jsondiff;
+mod jsontext;
 mod layout;
 mod librdkafka;
 mod number;
