@@ -54,8 +54,8 @@ class Terms:
     waited for again. ``rounds``: how often what will not hold still is looked at again. ``keep``: how many differences
     of each target are remembered for a repair. ``memory``: the folder in which quick audits remember what they have
     read of enriched topics, and deep ones how far they are; ``None`` for none, then each reads all from the beginning.
-    ``share``: that of MySQL's time which a deep audit may take, above 0 and up to 1, for each table that is read at the
-    same time: `AT_ONCE` at most.
+    ``share``: that of MySQL's time which a deep audit may take, above 0 and up to 1, for each table that it reads at the
+    same time: `SOURCES` at most.
     """
 
     timeout: float = 60.0
@@ -68,9 +68,11 @@ class Terms:
 PATIENT = Terms()
 
 
-AT_ONCE = 8
+AT_ONCE = 16
 """Tables that are looked at side by side: most of a look is waiting for lanes and disks, and of a file that holds rows
 of several tables all of them come with one reading, if it has not changed until they are asked for."""
+SOURCES = 4
+"""Those of them that are read in MySQL."""
 
 
 @dataclass(frozen=True)
@@ -131,7 +133,8 @@ async def check(
         counts = Counts(kafka, version, book) if depth == "quick" else None
         if counts is not None:
             stack.callback(counts.close)
-        audit = _Audit(topology, version, mysql, kafka, marks, book, counts, terms, tell)
+        reading = asyncio.Semaphore(SOURCES)
+        audit = _Audit(topology, version, mysql, kafka, marks, book, counts, terms, tell, reading)
         turns = asyncio.Semaphore(AT_ONCE)
         make_room(3 * AT_ONCE)  # each table keeps two waiting at most
 
@@ -176,7 +179,8 @@ def _wanted(topology: Topology, version: str, targets: Sequence[Target] | None, 
 
 @dataclass(frozen=True)
 class _Audit:
-    """What the audits of a version's tables share. ``counts`` are capture's, for a quick one."""
+    """What the audits of a version's tables share. ``counts`` are capture's, for a quick one; ``reading`` is held by
+    whoever reads MySQL."""
 
     topology: Topology
     version: str
@@ -187,6 +191,7 @@ class _Audit:
     counts: Counts | None
     terms: Terms
     tell: Callable[[str], None]
+    reading: asyncio.Semaphore
 
     async def table(self, sides: list[Side], keys: Mapping[Key, Mapping[Where, Sequence[str]]] | None) -> list[Result]:
         """Audit the targets of one table, or of one of its enrichers; of ``keys`` only where they are given."""
@@ -222,6 +227,7 @@ class _Audit:
                 share=terms.share,
                 digests=Digests(self._course_of(targets) if whole else None),
                 identity=identity,
+                reading=self.reading,
             )
             stack.callback(look.digests.close)
             if not unready:

@@ -7,6 +7,7 @@ behind the last key. Why views of different moments will do stands in `audit.cou
 import asyncio
 import time
 from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 
 from audit.compare import plain
 from audit.course import Course
@@ -29,7 +30,8 @@ _BATCH = 1000
 
 
 class First:
-    """One table's. ``identity`` says what is audited; ``digests`` may hold the course of an audit that was killed."""
+    """One table's. ``identity`` says what is audited; ``digests`` may hold the course of an audit that was killed;
+    ``reading`` is held while MySQL is read."""
 
     def __init__(
         self,
@@ -42,10 +44,11 @@ class First:
         tell: Callable[[str], None],
         identity: str = "",
         turn: float,
+        reading: AbstractAsyncContextManager[object],
     ) -> None:
         self._opening, self._steps, self._digests, self._table = opening, steps, digests, table
         self._pace, self._tell, self._identity = pace, tell, identity
-        self._turn = turn
+        self._turn, self._reading = turn, reading
         self._mark = Mark(0, 0, {})
         self._course: Course | None = None
         self._progress: Progress | None = None
@@ -53,8 +56,9 @@ class First:
     async def run(self) -> int:
         """Read and compare everything; how many rows MySQL has. Raises `Transient` where it or Kafka cannot be
         reached."""
-        await asyncio.to_thread(self._begin)
-        view = await self._read_source()
+        async with self._reading:
+            await asyncio.to_thread(self._begin)
+            view = await self._read_source()
         course = self._known
         passed = await self._steps.settled(view)
         if passed is not None:

@@ -15,6 +15,7 @@ as whole rows, by the same three steps; a key is done as soon as one of its look
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
 
 from audit.compare import Expected, judge, plain
 from audit.digests import Again, Digests
@@ -40,7 +41,8 @@ class Look:
     """One table's audit. ``keep`` bounds the findings that are remembered of each target; all are counted.
 
     ``share`` is that of MySQL's time which the first look may take. ``digests`` may hold what an audit of ``identity``
-    had read when it was killed. ``turn`` is for how many seconds a view of MySQL is kept.
+    had read when it was killed. ``turn`` is for how many seconds a view of MySQL is kept; ``reading`` is held while the
+    first look reads it.
     """
 
     def __init__(
@@ -59,11 +61,13 @@ class Look:
         digests: Digests | None = None,
         identity: str = "",
         turn: float = TURN,
+        reading: AbstractAsyncContextManager[object] | None = None,
     ) -> None:
         self._opening, self._follower = opening, follower
         self._table, self.sides, self._truth = table, sides, truth
         self._timeout, self._keep, self._tell = timeout, keep, tell
         self._share, self._identity, self._turn = share, identity, turn
+        self._reading = nullcontext() if reading is None else reading
         self._steps = Steps(marks, follower, sides, truth, timeout=timeout)
         self.digests = Digests() if digests is None else digests
         self.source_rows = 0
@@ -82,6 +86,7 @@ class Look:
             tell=self._tell,
             identity=self._identity,
             turn=self._turn,
+            reading=self._reading,
         )
         self.source_rows = await first.run()
 

@@ -58,7 +58,8 @@ def test_a_page_is_its_rows_in_whatever_order_columns_come(
     assert page.rows(NAMES) == [canonical_row(WIDE, row) for row in rows]
     assert page.hashes(NAMES) == [row_hash(WIDE, row) for row in rows]
     some = WIDE[::3]
-    assert page.hashes([column.name for column in some]) == [row_hash(some, row) for row in rows]
+    assert page.hashes({column.name: column for column in some}) == [row_hash(some, row) for row in rows]
+    assert page.rows(column.name for column in some) == [canonical_row(some, row) for row in rows]
 
 
 ANYTHING: list[Any] = [

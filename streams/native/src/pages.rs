@@ -128,19 +128,20 @@ pub struct Page {
 
 #[pymethods]
 impl Page {
-    fn rows<'py>(&self, py: Python<'py>, names: Vec<String>) -> PyResult<Bound<'py, PyList>> {
+    fn rows<'py>(&self, py: Python<'py>, names: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyList>> {
         let made = self.each(names, |row| PyBytes::new(py, row))?;
         PyList::new(py, made)
     }
 
-    fn hashes(&self, names: Vec<String>) -> PyResult<Vec<u64>> {
+    fn hashes(&self, names: &Bound<'_, PyAny>) -> PyResult<Vec<u64>> {
         self.each(names, |row| xxh64(row, 0))
     }
 }
 
 impl Page {
     /// Something of each row's bytes.
-    fn each<T>(&self, mut names: Vec<String>, made: impl Fn(&[u8]) -> T) -> PyResult<Vec<T>> {
+    fn each<T>(&self, names: &Bound<'_, PyAny>, made: impl Fn(&[u8]) -> T) -> PyResult<Vec<T>> {
+        let mut names = names.try_iter()?.map(|name| name?.extract::<String>()).collect::<PyResult<Vec<_>>>()?;
         names.sort_unstable();
         let mut picked = Vec::with_capacity(names.len());
         for name in names {
