@@ -54,8 +54,8 @@ class Terms:
     waited for again. ``rounds``: how often what will not hold still is looked at again. ``keep``: how many differences
     of each target are remembered for a repair. ``memory``: the folder in which quick audits remember what they have
     read of enriched topics, and deep ones how far they are; ``None`` for none, then each reads all from the beginning.
-    ``share``: that of MySQL's time which a deep audit may take, above 0 and up to 1, for each table that it reads at the
-    same time: `SOURCES` at most.
+    ``share``: that of MySQL's time which a deep audit may take, above 0 and up to 1, for each table that it reads at
+    the same time: `SOURCES` at most.
     """
 
     timeout: float = 60.0

@@ -215,10 +215,11 @@ class MongoSink:
         wanted = statements.LIVING if among is None else statements.of_buckets(sorted(among))
         with _translated():
             async with self._kept(target.place).find(wanted, batch_size=_PAGE) as cursor:
-                async for document in cursor:
-                    row = statements.stored(layout, document)
-                    if row is not None and (among is None or "_tr_bucket" in document or row.key.bucket in among):
-                        yield row
+                while documents := await cursor.to_list(_PAGE):
+                    for document in documents:
+                        row = statements.stored(layout, document)
+                        if row is not None and (among is None or "_tr_bucket" in document or row.key.bucket in among):
+                            yield row
 
     async def sums(self, target: Target, schema: TableSchema, upto: int) -> StoredSums:
         layout = layout_of(target, schema)

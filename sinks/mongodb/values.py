@@ -51,6 +51,9 @@ def decoder(column: Column) -> Decode:
     slowly = partial(_decoded, column, accepted)
     if column.kind is Kind.INTEGER:  # nearly always one of these two
         return lambda value: value if type(value) is int else int(value) if type(value) is Int64 else slowly(value)
+    if column.kind in _MOMENTS:
+        rendered = _RENDERED[column.kind]
+        return lambda value: rendered(value) if type(value) is datetime else slowly(value)
     return slowly
 
 

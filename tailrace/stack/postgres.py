@@ -5,7 +5,9 @@ import os
 import shutil
 import signal
 import stat
-from collections.abc import Callable, Mapping
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from importlib.metadata import version as installed
 from pathlib import Path
 from pwd import getpwnam
@@ -13,7 +15,7 @@ from pwd import getpwnam
 from sinks.sql.postgres import readers
 from tailrace.stack.errors import NotReady, StackError, Unavailable
 from tailrace.stack.fetch import fetched
-from tailrace.stack.files import private_folder, write_private
+from tailrace.stack.files import locked, private_folder, write_private
 from tailrace.stack.host import Host, packaged
 from tailrace.stack.process import Command
 from tailrace.stack.server import Server
@@ -103,14 +105,15 @@ class Postgres(Server):
         if self.user is not None:
             private_folder(self.folder)  # before `origin` names it, or another stack might think it deleted
             discard_orphans(self.host.report)
-            place = self.data.parent
-            mark = place / "mark"
-            if mark.exists() and mark.read_text() != self._mark:
-                _discard(place, self.host.report)  # of a stack that was in this folder and was deleted
-            place.mkdir(exist_ok=True)
-            place.chmod(stat.S_IRWXU | stat.S_IXGRP | stat.S_IXOTH)
-            (place / "origin").write_text(str(self.folder))
-            mark.write_text(self._mark)
+            with _alone():
+                place = self.data.parent
+                mark = place / "mark"
+                if mark.exists() and mark.read_text() != self._mark:
+                    _discard(place, self.host.report)  # of a stack that was in this folder and was deleted
+                place.mkdir(exist_ok=True)
+                place.chmod(stat.S_IRWXU | stat.S_IXGRP | stat.S_IXOTH)
+                (place / "origin").write_text(str(self.folder))
+                mark.write_text(self._mark)
         super().create()
 
     def fill(self, data: Path) -> None:
@@ -173,9 +176,19 @@ class Postgres(Server):
 
 def discard_orphans(report: Callable[[str], None]) -> None:
     """Delete root's PostgreSQL data whose stack folder somebody has deleted, or moved."""
-    for origin in SHARED.glob("*/origin"):
-        if not Path(origin.read_text()).exists():
-            _discard(origin.parent, report)
+    if not SHARED.exists():
+        return
+    with _alone():
+        for origin in SHARED.glob("*/origin"):
+            if not Path(origin.read_text()).exists():
+                _discard(origin.parent, report)
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """While folders are given out and discarded, which every server of every stack does that is made: one at a time."""
+    with locked(SHARED / "places.lock", waiting=lambda: None, cancelled=threading.Event()):
+        yield
 
 
 def _discard(place: Path, report: Callable[[str], None]) -> None:

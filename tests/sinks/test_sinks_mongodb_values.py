@@ -17,11 +17,12 @@ from pymongo import errors as pymongo_errors
 
 from changes.canonical import Value, canonical_json, canonical_row
 from changes.errors import Misconfigured, Rejected, TailraceError, Transient
+from changes.jsontext import write
 from changes.key import Key, key_of
 from changes.record import BucketSum, Record, StoredSums
 from changes.schema import Column, TableSchema, kind_of
 from changes.target import Target
-from sinks.mongodb import LONGEST_NAME, check, decimals
+from sinks.mongodb import LONGEST_NAME, check, decimals, jsonvalues
 from sinks.mongodb.errors import classify, refusal, taken
 from sinks.mongodb.jsonvalues import DEEPEST, KEPT, to_bson, to_text
 from sinks.mongodb.statements import (
@@ -370,3 +371,23 @@ def test_what_a_write_of_a_bulk_failed_for() -> None:
     wanted = {121: Rejected, 10334: Rejected, 2: Rejected, 13: Misconfigured, 112: Transient, 91: Transient}
     assert type(refusal(other)) is Rejected
     assert {code: type(refusal({"code": code, "errmsg": "no"})) for code in wanted} == wanted
+
+
+STORED_JSON = st.recursive(
+    st.none() | st.booleans() | st.text() | st.integers(-(2**63), 2**63 - 1).map(Int64)
+    | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.just(Decimal128("1.50")),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
+)  # fmt: skip
+
+
+@given(STORED_JSON)
+def test_the_quick_way_spells_documents_as_the_other_one_does(value: Any) -> None:
+    assert to_text(value) == write(jsonvalues._plain(value)) or (isinstance(value, dict) and list(value) == [KEPT])
+
+
+@pytest.mark.parametrize(
+    "value", [float("nan"), [float("inf")], {"a": Decimal128("NaN")}, bson.ObjectId(), b"", bson.Regex("a")]
+)
+def test_what_is_no_value_of_json_is_told(value: Any) -> None:
+    with pytest.raises(ValueError, match="is no value of JSON"):
+        to_text(value)

@@ -6,11 +6,12 @@ import stat
 import subprocess
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from tailrace.stack import apt, endpoints, mysql, places, process, state
+from tailrace.stack import apt, endpoints, mysql, places, postgres, process, state
 from tailrace.stack.errors import StackError, Unavailable
 from tailrace.stack.fetch import fetched
 from tailrace.stack.files import try_lock, write_private
@@ -221,3 +222,27 @@ def test_a_server_that_keeps_dying_is_restarted_ever_more_slowly() -> None:
     assert delays.after_death("redis") == FIRST_DELAY_S
     now += 1000
     assert delays.after_death("kafka") == FIRST_DELAY_S
+
+
+def test_data_whose_stack_is_gone_is_discarded_once_by_whoever_comes_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(postgres, "SHARED", tmp_path)
+    kept = tmp_path / "kept"
+    for number in range(40):
+        place = tmp_path / f"place{number}"
+        place.mkdir()
+        (place / "origin").write_text(str(tmp_path / f"gone{number}") if number else str(tmp_path))
+    kept.mkdir()
+    told: list[str] = []
+    together = threading.Barrier(8)
+
+    def discard() -> None:
+        together.wait()
+        postgres.discard_orphans(told.append)
+
+    with ThreadPoolExecutor(8) as pool:
+        for one in [pool.submit(discard) for _ in range(8)]:
+            one.result()
+    assert len(told) == 39
+    assert sorted(path.name for path in tmp_path.iterdir() if path.is_dir()) == ["kept", "place0"]
