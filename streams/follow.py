@@ -1,6 +1,6 @@
 """Which keys of a topic changed after given offsets."""
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -31,6 +31,7 @@ class Follower:
         self._topic = topic
         self._consumer = Consumer(url.reading(version, "audit", **settings))
         self._at: dict[int, int] = {}
+        self._closed = False
 
     @property
     def topic(self) -> str:
@@ -46,7 +47,7 @@ class Follower:
                 low, high = self._watermarks(partition)
                 self._at[partition] = max(low, min(high, ends.get((self._topic, partition), 0)))
 
-    def drain(self) -> Iterator[Message]:
+    def drain(self) -> Generator[Message]:
         """Every record from where the last drain ended to where the topic ends now."""
         with _translated(self._topic):
             ends = {partition: self._watermarks(partition)[1] for partition in self._at}
@@ -58,9 +59,10 @@ class Follower:
                 while any(self._at[partition] < end for partition, end in ends.items()):
                     yield from self._next()
             finally:
-                self._consumer.unassign()
+                if not self._closed:  # whoever gave up in the middle may have closed first
+                    self._consumer.unassign()
 
-    def _next(self) -> Iterator[Message]:
+    def _next(self) -> Generator[Message]:
         for message in self._consumer.consume(_BATCH, 0.02):
             error, partition, offset = message.error(), message.partition(), message.offset()
             if partition is None or offset is None:
@@ -85,11 +87,12 @@ class Follower:
         return int(low), int(high)
 
     def close(self) -> None:
+        self._closed = True
         self._consumer.close()
 
 
 @contextmanager
-def _translated(topic: str) -> Iterator[None]:
+def _translated(topic: str) -> Generator[None]:
     try:
         yield
     except KafkaException as error:
