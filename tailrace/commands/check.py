@@ -55,7 +55,7 @@ EXIT: Mapping[Verdict, int] = {"equal": OK, "different": INCONSISTENT, "undecide
     type=click.FloatRange(0, 1, min_open=True),
     default=1.0,
     show_default=True,
-    help="Of MySQL's time, how much --deep may take for each table that it reads.",
+    help="Of MySQL's time, how much --deep may take for each table that it reads, four at a time.",
 )
 @click.option("--flush", is_flag=True, help="Have slow tiers write now what waits for their time.")
 @click.option("--repair", "mend", is_flag=True, help="Have capture tell differing rows anew, and look at them again.")

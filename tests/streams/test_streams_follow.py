@@ -1,6 +1,5 @@
 """A topic that is followed, on a real Kafka."""
 
-from collections.abc import Iterator
 from contextlib import closing
 from typing import Protocol
 
@@ -41,8 +40,8 @@ class Topic:
 
 
 @pytest.fixture
-def topic(stack: Running, request: pytest.FixtureRequest) -> Iterator[Topic]:
-    yield Topic(KafkaUrl.parse(stack.admin["future"]["kafka"]), request.node.name)
+def topic(stack: Running, request: pytest.FixtureRequest) -> Topic:
+    return Topic(KafkaUrl.parse(stack.admin["future"]["kafka"]), request.node.name)
 
 
 def drained(follower: Follower) -> list[int]:
