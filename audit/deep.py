@@ -22,6 +22,7 @@ from audit.kept import Kept
 from audit.ledger import Ledger
 from audit.look import Look
 from audit.madeledger import MadeLedger, identity_of
+from audit.pace import Lanes, Lateness
 from audit.quick import Quick
 from audit.report import Report, Result, overall
 from audit.rowledger import RowLedger
@@ -33,6 +34,7 @@ from changes.key import Key
 from changes.position import to_text
 from changes.schema import TableSchema
 from changes.target import Target
+from changes.tier import Tier
 from changes.topology import Topology
 from sinks.contract import Sink
 from sinks.registry import SPECS
@@ -43,7 +45,7 @@ from streams.kafka import KafkaUrl, topic_ids
 from streams.marks import Marks
 from streams.mysql import MysqlUrl
 from streams.view import view_of
-from streams.watch import enrichment_of, lane_of
+from streams.watch import LaneId, enrichment_of, lane_of
 
 
 @dataclass(frozen=True)
@@ -134,7 +136,9 @@ async def check(
         if counts is not None:
             stack.callback(counts.close)
         reading = asyncio.Semaphore(SOURCES)
-        audit = _Audit(topology, version, mysql, kafka, marks, book, counts, terms, tell, reading)
+        objectives = _objectives(topology, version, chosen)
+        lanes = Lanes(Lateness(marks, objectives), patience=terms.timeout, tell=tell)
+        audit = _Audit(topology, version, mysql, kafka, marks, book, counts, terms, tell, reading, lanes)
         turns = asyncio.Semaphore(AT_ONCE)
         make_room(3 * AT_ONCE)  # each table keeps two waiting at most
 
@@ -177,10 +181,18 @@ def _wanted(topology: Topology, version: str, targets: Sequence[Target] | None, 
     return topology.every_target(version) if derived else topology.targets(version)
 
 
+def _objectives(topology: Topology, version: str, targets: Sequence[Target]) -> dict[LaneId, float]:
+    """How fresh each lane is to be that fills any of these, in seconds."""
+    topics: dict[tuple[str, Tier], dict[str, None]] = {}
+    for target in targets:
+        topics.setdefault((target.sink, target.tier), {})[topology.topic_of(target)] = None
+    return {LaneId(version, sink, tier.name, tuple(names)): tier.fresh for (sink, tier), names in topics.items()}
+
+
 @dataclass(frozen=True)
 class _Audit:
     """What the audits of a version's tables share. ``counts`` are capture's, for a quick one; ``reading`` is held by
-    whoever reads MySQL."""
+    whoever reads MySQL, and to ``lanes`` all give way."""
 
     topology: Topology
     version: str
@@ -192,6 +204,7 @@ class _Audit:
     terms: Terms
     tell: Callable[[str], None]
     reading: asyncio.Semaphore
+    lanes: Lanes
 
     async def table(self, sides: list[Side], keys: Mapping[Key, Mapping[Where, Sequence[str]]] | None) -> list[Result]:
         """Audit the targets of one table, or of one of its enrichers; of ``keys`` only where they are given."""
@@ -228,6 +241,7 @@ class _Audit:
                 digests=Digests(self._course_of(targets) if whole else None),
                 identity=identity,
                 reading=self.reading,
+                lanes=self.lanes,
             )
             stack.callback(look.digests.close)
             if not unready:

@@ -176,8 +176,8 @@ class First:
                     if taking is not None:
                         await taking
                     taking, batch = asyncio.ensure_future(asyncio.to_thread(take, batch)), []
-                    if self._pace.due:
-                        await asyncio.to_thread(self._pace.give_way)
+                    if self._pace.lanes.due:
+                        await asyncio.to_thread(self._pace.lanes.give_way)
         finally:
             if taking is not None:
                 await taking

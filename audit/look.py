@@ -21,7 +21,7 @@ from audit.compare import Expected, judge, plain
 from audit.digests import Again, Digests
 from audit.expected import place_by_key
 from audit.first import TURN, First
-from audit.pace import Lateness, Pace
+from audit.pace import Lanes, Lateness, Pace
 from audit.side import Finding, Side, Where
 from audit.sources import Following, Marking, Opening, Viewed
 from audit.steps import Steps
@@ -42,7 +42,7 @@ class Look:
 
     ``share`` is that of MySQL's time which the first look may take. ``digests`` may hold what an audit of ``identity``
     had read when it was killed. ``turn`` is for how many seconds a view of MySQL is kept; ``reading`` is held while the
-    first look reads it.
+    first look reads it, and ``lanes`` are those that it gives way to, its own where they are not given.
     """
 
     def __init__(
@@ -62,27 +62,30 @@ class Look:
         identity: str = "",
         turn: float = TURN,
         reading: AbstractAsyncContextManager[object] | None = None,
+        lanes: Lanes | None = None,
     ) -> None:
         self._opening, self._follower = opening, follower
         self._table, self.sides, self._truth = table, sides, truth
         self._timeout, self._keep, self._tell = timeout, keep, tell
         self._share, self._identity, self._turn = share, identity, turn
         self._reading = nullcontext() if reading is None else reading
+        self._lanes = lanes
         self._steps = Steps(marks, follower, sides, truth, timeout=timeout)
         self.digests = Digests() if digests is None else digests
         self.source_rows = 0
 
     async def everything(self) -> None:
         """The first look. Raises `Transient` where MySQL or Kafka cannot be reached."""
-        objectives = {side.lane: side.target.tier.fresh for side in self.sides}
-        lateness = Lateness(self._steps.marks, objectives)
-        pace = Pace(self._share, lateness, patience=self._timeout, tell=self._tell)
+        lanes = self._lanes
+        if lanes is None:
+            objectives = {side.lane: side.target.tier.fresh for side in self.sides}
+            lanes = Lanes(Lateness(self._steps.marks, objectives), patience=self._timeout, tell=self._tell)
         first = First(
             self._opening,
             self._steps,
             self.digests,
             self._table,
-            pace,
+            Pace(self._share, lanes),
             tell=self._tell,
             identity=self._identity,
             turn=self._turn,

@@ -3,6 +3,7 @@
 Clock and sleep are passed in; seconds everywhere.
 """
 
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
@@ -45,13 +46,15 @@ class Lateness:
         return at <= now - objective and self._marks.passed(lane, oldest, self._clock()) > 0
 
 
-class Pace:
-    """One audit's. ``share`` is that of MySQL's time which it may take, above 0 and up to 1. A lane that stays late for
-    ``patience`` seconds is waited for no longer: the audit is not what keeps it."""
+class Lanes:
+    """What all looks of an audit give way to: none goes on while a lane is late, or what the others read would keep it
+    so. For any number of threads.
+
+    A lane that stays late for ``patience`` seconds is waited for no longer: the audit is not what keeps it.
+    """
 
     def __init__(
         self,
-        share: float,
         lateness: Lateness,
         *,
         patience: float,
@@ -59,17 +62,62 @@ class Pace:
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
+        self._lateness, self._patience, self._tell = lateness, patience, tell
+        self._clock, self._sleep = clock, sleep
+        self._asking = threading.Lock()
+        self._asked = clock()
+        self._late: list[LaneId] = []
+        self._since = 0.0
+        self._given_up: set[LaneId] = set()
+
+    @property
+    def due(self) -> bool:
+        """Whether lanes are late, or are to be asked again."""
+        return bool(self._late) or self._clock() - self._asked >= ASK_EVERY
+
+    def give_way(self) -> None:
+        """Return once no lane is late. To be called often: lanes are asked once in `ASK_EVERY`, whoever calls."""
+        while self.due and self._ask():
+            self._sleep(ASK_EVERY)
+
+    def _ask(self) -> bool:
+        """Whether any lane is late."""
+        with self._asking:
+            if self._clock() - self._asked < ASK_EVERY:  # another thread has asked meanwhile
+                return bool(self._late)
+            late = [lane for lane in self._lateness.late() if lane not in self._given_up]
+            groups = ", ".join(sorted({lane.group for lane in late}))
+            if late and not self._late:
+                self._since = self._clock()
+                self._tell(f"{groups} is behind its objective: the audit pauses")
+            elif late and self._clock() - self._since >= self._patience:
+                self._given_up.update(late)
+                self._tell(f"{groups} is behind for {self._patience:.0f} s: the audit goes on all the same")
+                late = []
+            self._late, self._asked = late, self._clock()
+            return bool(late)
+
+
+class Pace:
+    """One look's. ``share`` is that of MySQL's time which it may take, above 0 and up to 1."""
+
+    def __init__(
+        self,
+        share: float,
+        lanes: Lanes,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
         if not 0 < share <= 1:
             raise ValueError(f"{share} is no share")
         self._rests = 1 / share - 1
-        self._lateness, self._patience, self._tell = lateness, patience, tell
+        self.lanes = lanes
         self._clock, self._sleep = clock, sleep
-        self._asked = clock()
-        self._given_up: set[LaneId] = set()
 
     def reading(self, pages: Iterator[_T]) -> Iterator[_T]:
         """``pages`` of MySQL, with rests between them as long as what they took asks for; what is done with a page
-        counts as rest."""
+        counts as rest. And none while a lane is late."""
         while True:
             began = self._clock()
             page = next(pages, None)
@@ -80,27 +128,4 @@ class Pace:
             rest = (ended - began) * self._rests - (self._clock() - ended)
             if rest > 0:
                 self._sleep(rest)
-            self.give_way()
-
-    @property
-    def due(self) -> bool:
-        """Whether lanes are to be asked again."""
-        return self._clock() - self._asked >= ASK_EVERY
-
-    def give_way(self) -> None:
-        """Return once no lane is late. To be called often: lanes are asked where that is `due`."""
-        if not self.due:
-            return
-        since = self._clock()
-        told = False
-        while late := [lane for lane in self._lateness.late() if lane not in self._given_up]:
-            groups = ", ".join(sorted({lane.group for lane in late}))
-            if self._clock() - since >= self._patience:
-                self._given_up.update(late)
-                self._tell(f"{groups} is behind for {self._patience:.0f} s: the audit goes on all the same")
-                break
-            if not told:
-                told = True
-                self._tell(f"{groups} is behind its objective: the audit pauses")
-            self._sleep(ASK_EVERY)
-        self._asked = self._clock()
+            self.lanes.give_way()

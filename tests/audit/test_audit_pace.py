@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from audit.pace import ASK_EVERY, LEAST, Lateness, Pace
+from audit.pace import ASK_EVERY, LEAST, Lanes, Lateness, Pace
 from audit.progress import Progress
 from streams.marks import Mark
 from streams.watch import LaneId
@@ -45,7 +45,8 @@ class Line:
 
 def pace(clock: Clock, line: Line, told: list[str], *, share: float = 1.0) -> Pace:
     lateness = Lateness(line, {LANE: 0.1, OTHER: 30.0}, clock=clock)
-    return Pace(share, lateness, patience=60.0, tell=told.append, clock=clock, sleep=clock.sleep)
+    lanes = Lanes(lateness, patience=60.0, tell=told.append, clock=clock, sleep=clock.sleep)
+    return Pace(share, lanes, clock=clock, sleep=clock.sleep)
 
 
 @pytest.mark.parametrize(("share", "rests"), [(1.0, []), (0.5, [2.0, 2.0]), (0.25, [6.0, 6.0])])
@@ -101,7 +102,7 @@ def test_a_lane_is_late_that_has_not_passed_what_was_there_its_objective_ago() -
 def test_the_audit_pauses_while_a_lane_is_late_and_goes_on_behind_it() -> None:
     clock, told = Clock(), list[str]()
     line = Line(clock)
-    one = pace(clock, line, told)
+    one = pace(clock, line, told).lanes
     for _ in range(10):
         clock.now += ASK_EVERY
         one.give_way()
@@ -123,7 +124,7 @@ def test_the_audit_pauses_while_a_lane_is_late_and_goes_on_behind_it() -> None:
 def test_a_lane_that_stays_late_is_waited_for_once() -> None:
     clock, told = Clock(), list[str]()
     line = Line(clock)
-    one = pace(clock, line, told)
+    one = pace(clock, line, told).lanes
     for _ in range(10):
         clock.now += ASK_EVERY
         one.give_way()
@@ -133,6 +134,32 @@ def test_a_lane_that_stays_late_is_waited_for_once() -> None:
         one.give_way()
     assert sum(clock.slept) == 60.0
     assert told[1:] == ["v.postgres.realtime is behind for 60 s: the audit goes on all the same"]
+
+
+def test_all_looks_wait_for_one_lane_and_it_is_asked_and_told_of_once() -> None:
+    clock, told, asked = Clock(), list[str](), 0
+    line = Line(clock)
+    several = [pace(clock, line, told).lanes] * 3
+    newest = line.newest
+
+    def counted(deadline: float) -> Mark:
+        nonlocal asked
+        asked += 1
+        return newest(deadline)
+
+    line.newest = counted  # type: ignore[method-assign]
+    for _ in range(10):
+        clock.now += ASK_EVERY
+        for one in several:
+            one.give_way()
+    assert asked == 10
+    line.behind[LANE] = 1000.0
+    clock.now += ASK_EVERY
+    assert several[0]._ask()
+    assert all(one.due for one in several), "it is late for all of them"
+    for one in several:
+        one.give_way()
+    assert (len(told), sum(clock.slept)) == (2, 60.0)
 
 
 def test_progress_has_rows_share_and_what_is_left() -> None:
