@@ -1,5 +1,6 @@
 """A topic that is followed, on a real Kafka."""
 
+import time
 from contextlib import closing
 from typing import Protocol
 
@@ -7,7 +8,9 @@ import pytest
 from confluent_kafka import Producer
 
 from streams.follow import Follower
-from streams.kafka import KafkaUrl, TopicSpec, ensure_topics
+from streams.kafka import KafkaUrl, TopicSpec, ensure_topics, read_topic
+
+SECONDS = 30
 
 
 class Running(Protocol):
@@ -33,6 +36,10 @@ class Topic:
             self._producer.produce(self.name, str(number).encode(), partition=number % 3)
         self._producer.commit_transaction()
         self._written += count
+        # what is committed is seen a moment later: the coordinator writes its marks into each partition by itself
+        deadline = time.monotonic() + SECONDS
+        while sum(1 for _ in read_topic(self.kafka, self.name)) < self._written and time.monotonic() < deadline:
+            time.sleep(0.05)
         return told
 
     def follower(self) -> Follower:
