@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 from pymysql.cursors import Cursor
 
@@ -22,6 +23,9 @@ from streams.mysql import Connection, MysqlUrl, session
 from streams.preflight import Flavour
 
 _PAGE = 2000
+RESTING_SECONDS = 3600
+"""How long the server waits for whoever reads a view and rests between two pages: an audit gives way to lanes for
+longer than its usual minute."""
 
 
 @dataclass(frozen=True)
@@ -39,18 +43,26 @@ class View:
 
     def rows(self) -> Iterator[dict[str, Value]]:
         """Every row with all its columns, in flat memory."""
-        with self.connection.cursor(PageCursor) as cursor:
-            cursor.execute(*select_after(self.full, self.schema.key, None, None))
-            while page := cursor.fetchmany(_PAGE):
-                yield from rows_of(self.full, page)
+        for page in self._read(*select_after(self.full, self.schema.key, None, None)):
+            yield from rows_of(self.full, page)
 
     def pages(self, after: tuple[Value, ...] | None = None) -> Iterator[list[list[Value]]]:
         """Every captured row behind the key ``after`` in the order of keys, some at a time: a list of values for each
-        column of ``schema``. In flat memory."""
+        column of ``schema``. In flat memory. Whoever leaves in the middle has ended the view."""
+        for page in self._read(*select_after(self.schema, self.schema.key, after, None)):
+            yield columns_of(self.schema, page)
+
+    def _read(self, statement: str, values: Sequence[Value]) -> Iterator[list[list[Any]]]:
         with self.connection.cursor(PageCursor) as cursor:
-            cursor.execute(*select_after(self.schema, self.schema.key, after, None))
-            while page := cursor.fetchmany(_PAGE):
-                yield columns_of(self.schema, page)
+            cursor.execute(statement, values)
+            left = True
+            try:
+                while page := cursor.fetchmany(_PAGE):
+                    yield page
+                left = False
+            finally:
+                if left:  # the server would send the rest of the table all the same, and the driver read it
+                    self.connection._force_close()  # type: ignore[attr-defined]
 
     def guess(self) -> int:
         """How many rows there are, by MySQL's own estimate."""
@@ -88,6 +100,7 @@ def view_of(
         full = described[table][0]
         mariadb = Flavour.of(connection).mariadb
         with connection.cursor() as cursor:
+            cursor.execute("SET SESSION net_write_timeout = %s", (RESTING_SECONDS,))
             cursor.execute("SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ")
             _open(connection, cursor, covers, timeout, mariadb=mariadb)
             file, offset = binlog_end(cursor)

@@ -115,3 +115,14 @@ def test_a_connection_that_ends_among_the_rows_is_an_error(
 
     with pytest.raises(pymysql.err.OperationalError):
         read()
+
+
+def test_a_connection_that_ends_among_rows_that_nobody_wants_says_so_when_it_is_used(
+    connection: Connection, either: MysqlUrl
+) -> None:
+    with connection.cursor(PageCursor) as cursor:
+        cursor.execute("SELECT REPEAT('x', 1000000) FROM information_schema.COLUMNS LIMIT 300")
+        assert len(cursor.fetchmany(1)) == 1
+        cut(connection, either)
+    with pytest.raises(pymysql.err.MySQLError):
+        connection.ping(reconnect=False)

@@ -1,9 +1,11 @@
 """Rows of a large result, read several times quicker than one by one through the driver's own cursor."""
 
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import Any
 
 from pymysql.cursors import SSCursor
+from pymysql.err import OperationalError
 
 _NULL = 251
 _WIDTHS = {252: 2, 253: 3, 254: 8}
@@ -35,11 +37,16 @@ class PageCursor(SSCursor):
         return rows
 
     def close(self) -> None:
-        """Reads what nobody wanted, unless its connection has ended."""
+        """Reads what nobody wanted, unless its connection has ended, or ends meanwhile."""
         result: Any = self._result  # type: ignore[attr-defined]
-        if result is not None and result.unbuffered_active and not result.connection.open:
+        if result is not None and result.unbuffered_active:
+            if result.connection.open:
+                with suppress(OperationalError):  # a lost connection is told to whoever uses it next
+                    result._finish_unbuffered_query()
             _end(result)
         super().close()
+
+    __del__ = close
 
 
 def _row(data: bytes, plan: Iterable[tuple[bool, Callable[[Any], Any] | None]]) -> list[Any]:
