@@ -4,7 +4,7 @@ import os
 import sqlite3
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
 from itertools import islice
 from pathlib import Path
@@ -94,6 +94,11 @@ class Files:
         self._busy = busy
         self._mutex = threading.Lock()
         self._open: OrderedDict[str, OpenFile] = OrderedDict()
+
+    def open_among(self, places: Iterable[str]) -> set[str]:
+        """Those of these places whose files are open now."""
+        with self._mutex:
+            return {place for place in places if place in self._open}
 
     @contextmanager
     def use(self, place: str) -> Iterator[OpenFile]:

@@ -28,17 +28,22 @@ from sinks.sql.table import Table, portions, table_of
 _EXPIRE_EVERY = 3600.0
 _FILES = 16
 """The most files that a thread is given at a time."""
+_OPEN_AT_ONCE = 4
+"""Files that are open already and written side by side: little of that is spent on the disk, and more threads would
+only wait for the interpreter."""
 
 Result = TypeVar("Result")
+Part = tuple[str, Sequence[Record]]
+"""A place and what is to be stored there."""
 
 
 class SqliteSink:
     """Any number of targets in one folder of files, each file's part of a batch one transaction.
 
-    ``at_once`` threads write a file each: while one waits for the disk others go on, and more would only wait for the
-    interpreter. ``limit`` files stay open. Another process's lock on a file is waited for ``busy`` seconds. ``clock``
-    gives seconds since 1970; a file's tombstones that have outlived ``tombstones_for`` go when it is opened and hourly
-    while it is open, so those of a file that nothing is written to stay.
+    ``at_once`` threads write a file each, for most of what a file takes that is not open is spent waiting for the disk;
+    ``limit`` files stay open. Another process's lock on a file is waited for ``busy`` seconds. ``clock`` gives seconds
+    since 1970; a file's tombstones that have outlived ``tombstones_for`` go when it is opened and hourly while it is
+    open, so those of a file that nothing is written to stay.
     """
 
     def __init__(
@@ -46,7 +51,7 @@ class SqliteSink:
         folder: str,
         *,
         limit: int = 128,
-        at_once: int = 4,
+        at_once: int = 16,
         busy: float = 5.0,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -76,19 +81,25 @@ class SqliteSink:
         places: dict[str, list[int]] = {}
         for index, record in enumerate(records):
             places.setdefault(record.place, []).append(index)
-        parts = [(place, [records[index] for index in indices]) for place, indices in places.items()]
-        size = min(_FILES, -(-len(parts) // self._at_once))
-        jobs = [self._in_thread(self._visits, parts[start : start + size]) for start in range(0, len(parts), size or 1)]
+        held = self._files.open_among(places)
+        parts = [
+            (place, [records[index] for index in places[place]])
+            for place in sorted(places, key=lambda place: place not in held)
+        ]
+        shares = [
+            *_shared(parts[: len(held)], -(-len(held) // _OPEN_AT_ONCE)),
+            *_shared(parts[len(held) :], min(_FILES, -(-(len(parts) - len(held)) // self._at_once))),
+        ]
         outcomes = [STALE] * len(records)
         errors: list[TailraceError] = []
-        answers = chain.from_iterable(await asyncio.gather(*jobs))
-        for (place, part), indices, answer in zip(parts, places.values(), answers, strict=True):
+        answers = chain.from_iterable(await asyncio.gather(*(self._in_thread(self._visits, share) for share in shares)))
+        for (place, part), answer in zip(parts, answers, strict=True):
             try:
                 found = await self._isolate(place, part) if isinstance(answer, Rejected) else _or_raise(answer)
             except TailraceError as error:
                 errors.append(error)
                 continue
-            for index, outcome in zip(indices, found, strict=True):
+            for index, outcome in zip(places[place], found, strict=True):
                 outcomes[index] = outcome
         if errors:
             raise errors[0]
@@ -103,7 +114,7 @@ class SqliteSink:
     async def _in_thread(self, work: Callable[..., Result], *arguments: Any) -> Result:
         return await asyncio.get_running_loop().run_in_executor(self._threads, work, *arguments)
 
-    def _visits(self, parts: Sequence[tuple[str, Sequence[Record]]]) -> list[list[Outcome] | TailraceError]:
+    def _visits(self, parts: Sequence[Part]) -> list[list[Outcome] | TailraceError]:
         """One file after the other: what became of each one's records."""
         found: list[list[Outcome] | TailraceError] = []
         for place, records in parts:
@@ -177,6 +188,11 @@ class SqliteSink:
         await asyncio.to_thread(self._threads.shutdown)
         self._reader.close()
         await asyncio.to_thread(self._files.close)
+
+
+def _shared(parts: Sequence[Part], size: int) -> Iterator[Sequence[Part]]:
+    """``parts`` in shares of ``size``, which is 0 where there are none."""
+    return (parts[start : start + size] for start in range(0, len(parts), size or 1))
 
 
 def _or_raise(answer: list[Outcome] | TailraceError) -> list[Outcome]:
