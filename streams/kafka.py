@@ -78,6 +78,10 @@ class KafkaUrl:
             "isolation_level": "read_committed",
             "auto_offset_reset": "error",
             "fetch_wait_max_ms": 10,
+            # An audit has many of these, each with as much ahead of it; one that has enough looks again after this
+            # long, not librdkafka's second. Six that read 160,000 records each: 0.3 GB, not 1.4, and no slower.
+            "queued_max_messages_kbytes": 4 << 10,
+            "fetch_queue_backoff_ms": 20,
         }
         return self.config(**settings | more)
 

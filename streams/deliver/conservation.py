@@ -159,9 +159,7 @@ def _offsets(
     """Where committed records stand, in the order of each partition."""
     if not starts:
         return
-    consumer = Consumer(
-        kafka.reading(version, "reader", auto_offset_reset="earliest", queued_max_messages_kbytes=16 << 10)
-    )
+    consumer = Consumer(kafka.reading(version, "reader", auto_offset_reset="earliest"))
     try:
         consumer.assign([TopicPartition(*part, start) for part, start in starts.items()])
         left = set(starts)

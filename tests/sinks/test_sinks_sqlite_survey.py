@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from conformance import EVERY, EVERYTHING, PLAIN, Stage, target_of
 
+from changes.canonical import BUCKETS
 from changes.record import StoredSums
 from changes.schema import Column, Kind, TableSchema
 from sinks.registry import SPECS
@@ -64,12 +65,13 @@ def aged(folder: Path, seconds: int) -> None:
 
 
 async def told(folder: Path, sink: SqliteSink | None = None) -> list[Any]:
-    """All rows and sums of both targets; by a sink of its own, which remembers nothing, or by one that does."""
+    """All rows, some and sums of both targets; by a sink of its own, which remembers nothing, or by one that does."""
     found: list[Any] = []
     for number in range(2):
         one = sink or SqliteSink(str(folder))
         stage = stages(one)[number]
-        found.append(sorted(await stage.all(), key=lambda row: (row.place, row.key.canonical)))
+        for buckets in (None, range(0, BUCKETS, 3), range(1, BUCKETS, 50)):
+            found.append(sorted(await stage.all(buckets), key=lambda row: (row.place, row.key.canonical)))
         for upto in (9, 10, 11, 12, 19, 20, 30):
             sums: StoredSums = await one.sums(stage.target, stage.schema, upto)
             found.append((sums.sums, sums.beyond))
@@ -116,7 +118,7 @@ async def test_what_is_remembered_is_what_would_be_read(tmp_path: Path, monkeypa
     aged(tmp_path, 0)
     plain = await told(tmp_path)
     assert len(plain[0]) > FILES
-    assert any(beyond for _, beyond in plain[1:4]), "some is behind the position that was asked for"
+    assert any(beyond for _, beyond in plain[3:6]), "some is behind the position that was asked for"
     sink = SqliteSink(str(tmp_path))
     await stages(sink)[0].all()
     await sink.sums(stages(sink)[0].target, NOTES, 30)
@@ -134,6 +136,23 @@ async def test_what_is_remembered_is_what_would_be_read(tmp_path: Path, monkeypa
         assert opened == []
         await sink.sums(stages(sink)[1].target, WIDE, 10)
         assert len(opened) == FILES, "the rows of all are behind that"
+    await sink.close()
+
+
+async def test_of_few_buckets_only_the_files_are_opened_that_hold_rows_of_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await filled(tmp_path)
+    aged(tmp_path, 0)
+    sink = SqliteSink(str(tmp_path))
+    await asked(sink)
+    notes, wide = stages(sink)
+    for stage in (notes, wide):
+        some = {row.key.bucket for row in (await stage.all())[:2]}
+        with counted(monkeypatch) as opened:
+            found = await stage.all(some)
+        assert {row.key.bucket for row in found} == some
+        assert sorted(opened) == sorted({path_of(tmp_path, row.place) for row in found})
     await sink.close()
 
 

@@ -2,7 +2,7 @@
 
 import json
 import sqlite3
-from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -43,20 +43,31 @@ class Reader:
                         yield indices[start + number], stored(place, fields)
 
     def rows(self, table: Table, schema: TableSchema, buckets: Collection[int] | None) -> Generator[StoredRow]:
-        """See `sinks.contract.Sink.rows`."""
+        """See `sinks.contract.Sink.rows`. Of few buckets there are rows in few files: who asks for them has asked for
+        sums before, and what was remembered for these says which."""
         name, stored = f"_tr_{table.target.place}", storing(table, schema, value_of, is_turned)
-        wanted = () if buckets is None else (json.dumps(list(buckets)),)
-        for path in self._rows.turns(walk(self._folder)):
-            place = place_in(path)
-            told = None if wanted else self._rows.of(path, name)
-            if told is not None:
-                for fields in _picked(table, told[0]):
-                    yield stored(place, fields)
-                continue
-            with reading(path, self._busy) as connection:
-                if found := names(connection, name):
-                    for fields in connection.execute(statements.scan(table, found, some=bool(wanted)), wanted):
-                        yield stored(place, fields)
+        if buckets is None:
+            for path in self._rows.turns(walk(self._folder)):
+                if (told := self._rows.of(path, name)) is not None:
+                    for fields in _picked(table, told[0]):
+                        yield stored(place_in(path), fields)
+                else:
+                    yield from self._scanned(path, table, stored)
+            return
+        wanted, text = frozenset(buckets), json.dumps(list(buckets))
+        for path in self._sums.turns(walk(self._folder)):
+            summed = self._sums.of(path, name)
+            if summed is None or (summed[0] and not wanted.isdisjoint(bucket for bucket, *_ in summed[0][1])):
+                yield from self._scanned(path, table, stored, text)
+
+    def _scanned(
+        self, path: Path, table: Table, stored: Callable[[str, Sequence[Any]], StoredRow], *buckets: str
+    ) -> Iterator[StoredRow]:
+        """What one file holds."""
+        with reading(path, self._busy) as connection:
+            if found := names(connection, f"_tr_{table.target.place}"):
+                for fields in connection.execute(statements.scan(table, found, some=bool(buckets)), buckets):
+                    yield stored(place_in(path), fields)
 
     def sum(self, paths: Sequence[Path], table: Table, schema: TableSchema, upto: int, found: StoredSums) -> None:
         """Add what some files hold, each as it is at one moment."""
