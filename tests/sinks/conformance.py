@@ -137,6 +137,9 @@ class Stage:
         found = [row async for row in self.sink.rows(self.target, self.schema, buckets)]
         return sorted(found, key=lambda row: row.key.canonical)
 
+    async def titles(self) -> dict[Any, Any]:
+        return {row.key.values[0]: row.row["title"] for row in await self.all()}
+
     def widened(self, name: str, type_: str) -> "Stage":
         column = Column(name, kind_of(type_), type_)
         columns = (*self.schema.columns[:1], column, *self.schema.columns[1:])

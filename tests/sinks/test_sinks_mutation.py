@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
-from conformance import OWNER, Harness, Others, Servers, Stage, staged
+from conformance import OWNER, Harness, Stage, staged
 from harnesses import HARNESSES
 from sinks_values import COLUMNS, neighbours
 
@@ -34,11 +34,6 @@ SLOW = {"elasticsearch", "neo4j", "weaviate"}
 def name(request: pytest.FixtureRequest) -> Any:
     assert request.param in HARNESSES, f"the sink `{request.param}` has no harness in harnesses.py"
     return request.param
-
-
-@pytest.fixture(scope="module")
-def harness(name: str, stack: Servers, beside: Others) -> Harness:
-    return HARNESSES[name](stack, beside)
 
 
 def test_every_type_that_is_captured_is_among_the_columns() -> None:
