@@ -1,12 +1,16 @@
-"""How fast a first look reads: MySQL for a bounded share of its time, and nothing while a lane is behind its objective.
+"""How fast a first look reads: MySQL for a bounded share of its time, nothing while a lane is behind its objective, and
+with what processors others leave.
 
 Clock and sleep are passed in; seconds everywhere.
 """
 
+import os
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path
 from typing import TypeVar
 
 from audit.sources import Marking
@@ -19,6 +23,22 @@ ASK_EVERY = 1.0
 """How often lanes are asked how far they are."""
 LEAST = 2.0
 """Lanes say how far they are now and then only: none is called late before this."""
+NICENESS = 10
+"""Of a process that audits: it gets a tenth of what another one does, where both want all."""
+SESSION = Path("/proc/self/autogroup")
+"""Where Linux weighs sessions against one another before it looks at processes (sched(7)), their niceness."""
+
+
+def step_aside() -> None:
+    """Have this process take no processor that others of this machine want: an audit's threads are many, and what they
+    took from a lane would make it late, for which the audit would then rest.
+
+    To be called before threads are made: on Linux each has a niceness of its own, which is that of its maker.
+    """
+    os.setpriority(os.PRIO_PROCESS, 0, max(os.getpriority(os.PRIO_PROCESS, 0), NICENESS))
+    if os.getsid(0) == os.getpid():
+        with suppress(OSError):  # no such file, or not writable in a container: an audit is one all the same
+            SESSION.write_text(str(NICENESS))
 
 
 class Lateness:

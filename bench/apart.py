@@ -1,6 +1,10 @@
-"""Traffic in a process of its own: within one process it and an audit would wait for each other's interpreter lock."""
+"""Traffic in a process of its own: within one process it and an audit would wait for each other's interpreter lock.
+
+In a session of its own too, for an audit steps aside with all of its session (`audit.pace`).
+"""
 
 import multiprocessing
+import os
 from contextlib import AbstractContextManager
 from multiprocessing.connection import Connection
 from types import TracebackType
@@ -53,6 +57,7 @@ class TrafficApart(AbstractContextManager["TrafficApart"]):
 
 
 def _serve(theirs: Connection, url: str, options: dict[str, Any]) -> None:
+    os.setsid()
     traffic = Traffic(url, **options)
     verb = ""
     while verb != "stop":

@@ -28,6 +28,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from audit.deep import Audited, Terms, check
+from audit.pace import step_aside
 from audit.repair import planned as planned_repair
 from audit.repair import repair
 from audit.report import Class
@@ -93,6 +94,7 @@ class Under:
         settle(self.topology, self.endpoints, timeout, derived=self.derived)
 
     def audited(self, depth: Literal["quick", "deep"] = "deep") -> Audited:
+        step_aside()  # only now: the servers and the line, started before, do not inherit it
         done = asyncio.run(
             check(self.topology, "future", self.endpoints, derived=self.derived, depth=depth, terms=TERMS, tell=say)
         )

@@ -125,10 +125,12 @@ async def _report_enrichment(reports: Reports, worker: "Enrich") -> None:
 
 async def audit(topology: Topology, version: str, stop: threading.Event, reports: Reports) -> None:
     """The consistency agent of the version."""
+    from audit.pace import step_aside  # noqa: PLC0415
     from tailrace.agent.agent import Agent  # noqa: PLC0415  the web server is loaded by this process only
     from tailrace.agent.server import serve  # noqa: PLC0415
     from tailrace.agent.webhook import VARIABLE  # noqa: PLC0415
 
+    step_aside()
     webhook = os.environ.get(topology.prefix(version) + VARIABLE, "")
     agent = Agent(topology, version, endpoints_of(topology, version), reports, webhook=webhook)
     try:

@@ -15,6 +15,7 @@ from rich.table import Table
 from audit.deep import Terms
 from audit.deep import check as deep_check
 from audit.html import page
+from audit.pace import step_aside
 from audit.repair import Plan, planned, repair, verdict_behind
 from audit.report import LISTED, Report, Verdict
 from changes.topology import Topology
@@ -55,7 +56,7 @@ EXIT: Mapping[Verdict, int] = {"equal": OK, "different": INCONSISTENT, "undecide
     type=click.FloatRange(0, 1, min_open=True),
     default=1.0,
     show_default=True,
-    help="Of MySQL's time, how much --deep may take for each table that it reads, four at a time.",
+    help="Of MySQL's time, how much --deep may take for each of the four tables that it reads at a time.",
 )
 @click.option("--flush", is_flag=True, help="Have slow tiers write now what waits for their time.")
 @click.option("--repair", "mend", is_flag=True, help="Have capture tell differing rows anew, and look at them again.")
@@ -103,6 +104,7 @@ def check(
         if page_to is not None:
             _write(page_to, page(report, personal, before=before))
 
+    step_aside()
     endpoints = endpoints_of(topology, chosen)
     terms = Terms(timeout=timeout, keep=max(cap, LISTED), memory=cache_folder(os.environ) / "audit", share=share)
     with flushing(KafkaUrl.parse(endpoints["kafka"]), chosen, sinks) if flush else nullcontext():

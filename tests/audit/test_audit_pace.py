@@ -1,11 +1,14 @@
 """How fast a first look reads: shares, pauses and what people are told."""
 
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import pytest
 
-from audit.pace import ASK_EVERY, LEAST, Lanes, Lateness, Pace
+from audit.pace import ASK_EVERY, LEAST, NICENESS, SESSION, Lanes, Lateness, Pace
 from audit.progress import Progress
 from streams.marks import Mark
 from streams.watch import LaneId
@@ -174,3 +177,29 @@ def test_progress_has_rows_share_and_what_is_left() -> None:
     clock.now += 4.0
     progress.add(1000)
     assert told[1] == "jobs: 1400 rows, 150/s"
+
+
+STEPPING = """
+import os, threading
+from audit.pace import SESSION, step_aside
+step_aside()
+step_aside()
+of_thread = []
+maker = threading.Thread(target=lambda: of_thread.append(os.getpriority(os.PRIO_PROCESS, 0)))
+maker.start()
+maker.join()
+print(os.getpriority(os.PRIO_PROCESS, 0), *of_thread, SESSION.read_text() if SESSION.exists() else "")
+"""
+
+
+@pytest.mark.parametrize("own_session", [True, False])
+def test_a_process_steps_aside_with_its_threads_and_with_a_session_of_its_own(own_session: bool) -> None:
+    before = os.getpriority(os.PRIO_PROCESS, 0)
+    session = SESSION.read_text().split()[-1:] if SESSION.exists() else []
+    said = subprocess.run(
+        [sys.executable, "-c", STEPPING], start_new_session=own_session, check=True, capture_output=True, text=True
+    ).stdout.split()
+    nice = str(max(before, NICENESS))
+    assert said[:2] == [nice, nice]
+    assert said[2:][-1:] == ([str(NICENESS)] if own_session and os.access(SESSION, os.W_OK) else session)
+    assert os.getpriority(os.PRIO_PROCESS, 0) == before
