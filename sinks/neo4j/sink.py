@@ -36,15 +36,16 @@ class Neo4jSink:
     """Any number of targets in one database, over at most ``connections`` connections.
 
     A batch is one transaction; only where a record is refused it is split into several. ``timeout`` is how many
-    seconds one may take. ``clock`` gives seconds and never goes back; tombstones that have outlived their target's
-    ``tombstones_for`` go at `open` and hourly.
+    seconds one may take, and how long one of ``connections`` is waited for: they are enough for all tables of an
+    audit, each of which holds one for as long as it is read. ``clock`` gives seconds and never goes back; tombstones
+    that have outlived their target's ``tombstones_for`` go at `open` and hourly.
     """
 
     def __init__(
         self,
         url: str,
         *,
-        connections: int = 4,
+        connections: int = 32,
         timeout: float = 120.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:

@@ -27,19 +27,20 @@ _REMEMBERED = 20_000
 
 
 class RedisSink:
-    """Any number of targets in one database of one server (no cluster), over at most ``connections`` connections.
+    """Any number of targets in one database of one server (no cluster), over at most ``connections`` connections, made
+    as they are needed: enough for all tables of an audit, for whoever has one tends to have the next one too.
 
     Rows are written in the batch's order, `statements.PORTION` at a time, each portion at once or not at all. What a
     server that lost its memory had acknowledged (``appendfsync everysec``) is gone with the lane's stamp, or stands
     behind it: the lane writes it again.
     """
 
-    def __init__(self, url: str, *, connections: int = 4, timeout: float = 30.0) -> None:
+    def __init__(self, url: str, *, connections: int = 32, timeout: float = 30.0) -> None:
         try:
             pool = BlockingConnectionPool.from_url(
                 url,
                 max_connections=connections,
-                timeout=timeout,
+                timeout=None,  # to wait for our own turn says nothing of the server
                 socket_timeout=timeout,
                 socket_connect_timeout=10.0,
                 # Retrying is the caller's; a retry in here would hide how often it happens.

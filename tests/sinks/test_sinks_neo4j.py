@@ -56,6 +56,16 @@ async def test_sums_while_rows_are_deleted_count_each_row_once(stage: Stage) -> 
     await task
 
 
+async def test_an_audits_tables_are_read_side_by_side(stage: Stage) -> None:
+    """Each holds a connection for as long as it is read, which may be for longer than a connection is waited for."""
+    await stage.write(*(stage.put(10, id=id_, user_id=1, title="a") for id_ in range(2)))
+    tables = [stage.sink.rows(stage.target, stage.schema) for _ in range(16)]
+    firsts = await asyncio.wait_for(asyncio.gather(*(anext(table) for table in tables)), timeout=60)
+    assert {row.key.values for row in firsts} <= {(0,), (1,)}
+    for table in tables:
+        assert len([row async for row in table]) == 1
+
+
 async def test_a_node_that_somebody_made_is_a_row_until_its_delete(harness: Neo4jHarness, stage: Stage) -> None:
     label = stage.target.place
     await stage.write(stage.put(10, id=1, user_id=1, title="ours"))

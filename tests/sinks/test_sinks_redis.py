@@ -1,5 +1,6 @@
 """Keys, stamps and the script's arguments by value; lifetimes and settings on a real server."""
 
+import asyncio
 import re
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -286,6 +287,19 @@ async def test_a_wrong_password_and_an_unreachable_server(harness: RedisHarness)
         await sink.close()
     with pytest.raises(Misconfigured, match="looks like"):
         RedisSink("http://host")
+
+
+async def test_waiting_for_our_own_connections_is_no_fault_of_the_server(harness: RedisHarness) -> None:
+    sink = RedisSink(harness.url, connections=1, timeout=0.2)
+    await sink.open([])
+    pool = sink._client.connection_pool
+    held = await pool.get_connection()
+    waiting = asyncio.create_task(sink.stamped(new_place("lane")))
+    await asyncio.sleep(0.6)
+    assert not waiting.done()
+    await pool.release(held)
+    assert await waiting is None
+    await sink.close()
 
 
 async def test_text_that_is_none_is_rejected(stage: Stage) -> None:
