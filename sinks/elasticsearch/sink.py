@@ -44,7 +44,7 @@ class ElasticsearchSink:
         self,
         url: str,
         *,
-        connections: int = 4,
+        connections: int = 5,
         timeout: float = 60.0,
         clock: Callable[[], float] = time.monotonic,
         now: Callable[[], int] = lambda: time.time_ns() // 1_000_000,

@@ -4,9 +4,11 @@ The client above it is left out on purpose: one of version 9 is refused by serve
 and its JSON would turn the numbers of a document into doubles.
 """
 
+import asyncio
 import base64
 import io
 from collections.abc import Collection
+from contextlib import nullcontext
 from typing import Any, NamedTuple
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -41,10 +43,12 @@ class Answer(NamedTuple):
 
 
 class Wire:
-    """At most ``connections`` requests at a time; ``timeout`` in seconds. Nothing is tried twice."""
+    """At most ``connections`` requests at a time, of which all but one may be long ones; ``timeout`` in seconds.
+    Nothing is tried twice."""
 
     def __init__(self, url: str, *, connections: int, timeout: float) -> None:
         self._node = AiohttpHttpNode(_config(url, connections, timeout))
+        self._long = asyncio.Semaphore(max(1, connections - 1))
 
     async def ask(
         self,
@@ -57,7 +61,7 @@ class Wire:
         patience: float | None = None,
     ) -> Answer:
         """The answer, where it is a success or its status among ``allow``; ``lines``: the body is that of a bulk;
-        ``patience``: seconds, where it is not what the wire was made with.
+        ``patience``: seconds, for one that may be long.
 
         Raises `Transient`, `Misconfigured` or, where the body is too large, `Rejected`.
         """
@@ -65,7 +69,8 @@ class Wire:
         limit = self._node.config.request_timeout if patience is None else patience
         sent: Any = body if body is None or len(body) <= _LARGE else _Body(body)
         try:
-            answer = await self._node.perform_request(method, path, sent, headers, limit)
+            async with nullcontext() if patience is None else self._long:
+                answer = await self._node.perform_request(method, path, sent, headers, limit)
         except TlsError as error:
             if _CERTIFICATE in str(error):
                 raise Misconfigured(f"Elasticsearch: {error}; name its authority: `?ca_certs=<file>`") from error

@@ -40,7 +40,8 @@ def _now() -> datetime:
 
 
 class MongoSink:
-    """Any number of targets in one database, over at most ``connections`` connections to a server.
+    """Any number of targets in one database, over at most ``connections`` connections to a server, all but one of
+    which may be busy for long.
 
     A server that keeps logical sessions is taken for a whole MongoDB: it serves views, removes documents by their
     date (its own sessions go that way), and holds a document that it found by its ``_id`` against further
@@ -55,6 +56,7 @@ class MongoSink:
     ) -> None:
         self._url = url
         self._connections = connections
+        self._long = asyncio.Semaphore(max(1, connections - 1))
         self._timeout = timeout
         self._now = now
         self._client: AsyncMongoClient[Document] | None = None
@@ -224,7 +226,7 @@ class MongoSink:
     async def sums(self, target: Target, schema: TableSchema, upto: int) -> StoredSums:
         layout = layout_of(target, schema)
         with _translated():
-            async with asyncio.timeout(_LONGEST):
+            async with self._long, asyncio.timeout(_LONGEST):
                 # Along the collection itself: in an index, a document whose position changes moves, and could be met
                 # twice.
                 cursor = await self._kept(target.place).aggregate(

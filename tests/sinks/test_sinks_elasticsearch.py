@@ -15,6 +15,7 @@ from harness_elasticsearch import ElasticsearchHarness
 from changes.errors import Misconfigured, Transient
 from sinks.elasticsearch import ELASTICSEARCH, META_INDEX, alias_of, index_of
 from sinks.elasticsearch.sink import ElasticsearchSink
+from sinks.elasticsearch.wire import Wire
 
 ROW = {"id": 7, "user_id": 1, "title": "数据科学家", "amount": "1.50"}
 
@@ -340,3 +341,14 @@ async def test_a_wrong_password_is_told_where_the_server_asks_for_one(harness: E
         await sink.open([])
     assert "wrong" not in str(refusal.value)
     await sink.close()
+
+
+async def test_long_requests_leave_a_connection_for_short_ones(harness: ElasticsearchHarness) -> None:
+    wire = Wire(harness.url, connections=2, timeout=2)
+    never = "/_cluster/health?wait_for_nodes=99&timeout=3s"
+    long = [asyncio.ensure_future(wire.ask("GET", never, allow=(408,), patience=60)) for _ in range(3)]
+    await asyncio.sleep(0.5)
+    assert (await wire.ask("GET", "/")).status == 200
+    assert not any(one.done() for one in long)
+    assert [answer.status for answer in await asyncio.gather(*long)] == [408] * 3
+    await wire.close()

@@ -11,7 +11,7 @@ import pytest
 from bson import Int64, ObjectId
 from conformance import PLAIN, Others, Servers, Stage, new_place, schema_of, staged, target_of, with_row
 from harness_mongodb import MongoHarness
-from pymongo import AsyncMongoClient
+from pymongo import AsyncMongoClient, monitoring
 
 from changes.errors import Misconfigured, Transient
 from changes.key import key_of
@@ -215,6 +215,35 @@ async def test_a_document_that_is_too_large_takes_no_neighbour(stage: Stage) -> 
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+class Summing(monitoring.CommandListener):
+    """How many collections are summed at once."""
+
+    def __init__(self) -> None:
+        self.now = self.most = 0
+
+    def started(self, event: monitoring.CommandStartedEvent) -> None:
+        self.now += event.command_name == "aggregate"
+        self.most = max(self.most, self.now)
+
+    def succeeded(self, event: monitoring.CommandSucceededEvent) -> None:
+        self.now -= event.command_name == "aggregate"
+
+    def failed(self, event: monitoring.CommandFailedEvent) -> None:
+        self.now -= event.command_name == "aggregate"
+
+
+async def test_long_requests_leave_a_connection_for_short_ones(harness: MongoHarness, stage: Stage) -> None:
+    await stage.write(*(stage.put(10, **{**ROW, "id": id_}) for id_ in range(500)))
+    summing = Summing()
+    monitoring.register(summing)
+    sink = MongoSink(harness.url, connections=3)
+    await sink.open([(stage.target, stage.schema)])
+    found = await asyncio.gather(*(sink.sums(stage.target, stage.schema, 20) for _ in range(8)))
+    assert {sum(one.count for one in sums.sums.values()) for sums in found} == {500}
+    assert summing.most == 2
+    await sink.close()
+
+
 async def test_an_unreachable_server_and_urls_that_are_none(harness: MongoHarness) -> None:
     sink = MongoSink("mongodb://127.0.0.1:1/shop", timeout=0.2)
     with pytest.raises(Transient):
