@@ -5,11 +5,11 @@ import shutil
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import settings
+from running import Running, own_environ
 
 from streams.mysql import MysqlUrl
 from tailrace.stack import Stack
@@ -35,15 +35,6 @@ settings.load_profile("tailrace")
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--kills", type=int, default=200, help="how often the long tests kill capture")
-
-
-@dataclass(frozen=True)
-class Running:
-    """A stack that is up. ``endpoints`` and ``admin`` hold URLs by version and kind, ``admin`` the superusers'."""
-
-    servers: Stack
-    endpoints: dict[str, dict[str, str]]
-    admin: dict[str, dict[str, str]]
 
 
 @pytest.fixture(scope="session")
@@ -79,11 +70,6 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         yield found
     finally:
         found.down()
-
-
-def own_environ() -> dict[str, str]:
-    """The environment without the variables that name somebody's servers, which would keep ours from being started."""
-    return {name: value for name, value in os.environ.items() if not name.startswith("FUTURE_")}
 
 
 class WhatThereIs(Beside):

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import Running
 from line import Line, prepared, topics_with_ledger
 from mounts import may_mount
+from running import Running
 
 from tailrace.declared import read_whole
 from tailrace.endpoints import having

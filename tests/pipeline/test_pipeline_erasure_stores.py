@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Iterator
 
 import pytest
-from conftest import Running
+from running import Running
 
 from audit.isolation.places import place
 from audit.isolation.stores import Store, store_of

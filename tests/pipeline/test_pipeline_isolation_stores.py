@@ -8,8 +8,8 @@ from pathlib import Path
 
 import asyncpg
 import pytest
-from conftest import Running
 from redis import Redis
+from running import Running
 
 from audit.isolation.places import place, with_login
 from audit.isolation.stores import Store, mysql, postgres, redis, sqlite, store_of

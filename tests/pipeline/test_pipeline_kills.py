@@ -7,9 +7,9 @@ from pathlib import Path
 from random import Random
 
 import pytest
-from conftest import own_environ
 from ledger_topic import faults, told
 from line import Line, line, topics_with_ledger
+from running import own_environ
 
 from tailrace.example.database import connect
 from tailrace.example.traffic import Traffic, read_truth

@@ -8,7 +8,7 @@ import asyncpg
 import redis
 from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
-from conftest import Running
+from running import Running
 from streams_lanes import Fed, fed, until
 
 from streams.deliver.control import Order

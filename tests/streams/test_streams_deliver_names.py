@@ -4,7 +4,7 @@ from contextlib import AsyncExitStack
 from itertools import count
 
 import pytest
-from conftest import Running
+from running import Running
 from streams_lanes import fed, until
 
 from streams.deliver.consumer import Fenced, LaneConsumer

@@ -12,7 +12,7 @@ import asyncpg
 import msgspec
 import pytest
 import redis
-from conftest import Running
+from running import Running
 from streams_lanes import Fed, fed, until
 
 from changes.errors import Misconfigured

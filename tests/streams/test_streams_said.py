@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 
 import asyncpg
 import pytest
-from conftest import Running
+from running import Running
 
 from streams.enrich.derive import Emitted
 from streams.enrich.said import MOST_TRIES, Said

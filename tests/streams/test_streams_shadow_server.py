@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Running
+from running import Running
 from streams_lanes import Fed, fed, until, until_async
 from streams_shadow import POINTS
 
