@@ -237,7 +237,9 @@ class Answers:
             raise BadOrder("`cap` is at least 1")
         if order.keys == []:
             raise BadOrder("`keys` names no row: leave it out for all that differ")
-        if any(job.why == "repair" for job in self._agent.pending):
+        unfinished = {job.id for job in self._agent.pending if job.why == "repair"}
+        # What has an outcome is over for whoever asks, though the agent may still count behind it.
+        if unfinished - {audit.id for audit in self._agent.history.listed()}:
             raise Conflict("a repair is under way")
         detail = await asyncio.to_thread(self._agent.history.detail, order.audit)
         if detail is None:
